@@ -1,0 +1,353 @@
+/**
+ * The intake of a projector: which rooms have news, and their next events, verified to chain onto the checkpoint and kept in
+ * order until they are applied. Nothing is acknowledged before it is committed.
+ *
+ *              open: group set to the checkpoint
+ *     closed ─────────────────────────────────────▶ group   XREADGROUP; new entries
+ *       ▲  ▲                                          │ a hole, or less than is known to be there
+ *       │  └── caught up ──── fetch ◀─────────────────┘ (read from the stream, else the archive; trimmed, stolen, deleted)
+ *       └── a fault, another worker, a doubt
+ *
+ * A room that does not chain on, or whose next event neither store has, is looked at twice, from a checkpoint read anew, and
+ * never while its partition is fenced; then it is parked as `parted` or `hole`.
+ */
+import { chainOf } from '../src/log/chain.ts'
+import type { LogEvent } from '../src/log/codec.ts'
+import { GroupMissing, type Groups } from '../src/log/groups.ts'
+import type { RoomLog } from '../src/log/log.ts'
+import type { Position } from '../src/domain/position.ts'
+import type { Store } from '../src/store/pool.ts'
+import type { Logger } from '../src/telemetry/logging.ts'
+import type { Metrics } from '../src/telemetry/metrics.ts'
+import type { Outcome, Work } from './apply.ts'
+import { openCheckpoints } from './checkpoint.ts'
+import { park } from './park.ts'
+import { isRoomId, NEWS_MAX, type Sweep } from './sweep.ts'
+
+/** Rooms that one turn reads; few with more events each make cheaper transactions than many with one. */
+const ROOMS_PER_READ = 256
+const EVENTS_PER_ROOM_MIN = 4
+/** Rooms remembered; beyond that, idle ones are forgotten and opened anew when they have news. */
+const ROOMS_KNOWN_MAX = 50_000
+
+interface Room {
+  readonly id: string
+  readonly partition: number
+  /** The checkpoint as last known. */
+  applied: Position
+  /** Read, chained onto `applied`, not applied yet. */
+  queue: LogEvent[]
+  source: 'closed' | 'group' | 'fetch'
+  /** There may be entries that were not read yet. */
+  more: boolean
+  /** Redis has a stream of it. */
+  stream: boolean
+  /** A seq that the log is known to have reached. */
+  want: number
+  doubts: number
+}
+
+interface Deps {
+  /** Name and version of the projection. */
+  readonly group: string
+  readonly store: Store
+  readonly groups: Groups
+  readonly log: RoomLog
+  /** Events of any age; absent for the archive itself. */
+  readonly readArchive?: ((roomId: string, after: number, limit: number) => Promise<LogEvent[]>) | undefined
+  readonly consumer: string
+  readonly metrics: Metrics
+  readonly logger: Logger
+}
+
+export type Intake = ReturnType<typeof createIntake>
+
+export function createIntake ({ group, store, groups, log, readArchive, consumer, metrics, logger }: Deps) {
+  const rooms = new Map<string, Room>()
+  /** Rooms that have, or may have, something to read or to apply; the longest waiting first. */
+  const work = new Map<string, Room>()
+  const parked = new Map<string, { partition: number, attempts: number }>()
+  const attemptsBefore = new Map<string, number>()
+  const cursors = new Map<number, number>()
+  const dirty = new Set<number>()
+  let acking: Promise<unknown> = Promise.resolve()
+
+  const tailOf = (room: Room): Position => room.queue.at(-1) ?? room.applied
+
+  function drop (roomId: string): void {
+    rooms.delete(roomId)
+    work.delete(roomId)
+  }
+
+  function note (id: string, partition: number, want = 0): void {
+    if (parked.has(id) || !cursors.has(partition)) return
+    if (!isRoomId(id)) { logger.warn({ projection: group, partition, room_id: id.slice(0, 100) }, 'what is listed as a room has no room ID'); return }
+    let room = rooms.get(id)
+    if (room === undefined) {
+      room = { id, partition, applied: { seq: 0, chain: '' }, queue: [], source: 'closed', more: true, stream: true, want: 0, doubts: 0 }
+      rooms.set(id, room)
+    }
+    room.more = true
+    room.want = Math.max(room.want, want)
+    work.set(id, room)
+  }
+
+  async function listen (): Promise<void> {
+    const ringing = [...dirty]
+    await settleAll(ringing.map(async partition => {
+      const cursor = cursors.get(partition)
+      dirty.delete(partition)
+      if (cursor === undefined) return
+      try {
+        const news = await groups.news(partition, cursor, NEWS_MAX)
+        cursors.set(partition, news.cursor)
+        for (const id of news.rooms) note(id, partition)
+        if (news.rooms.length === NEWS_MAX) dirty.add(partition)
+      } catch (error) {
+        dirty.add(partition)
+        throw error
+      }
+    }))
+  }
+
+  async function open (closed: readonly Room[]): Promise<void> {
+    if (closed.length === 0) return
+    const checkpoints = await openCheckpoints(store, group, closed)
+    await settleAll(closed.map(async room => {
+      const at = checkpoints.get(room.id)!
+      room.stream = await groups.open(room.id, group, consumer, at.seq)
+      room.applied = at
+      room.queue = []
+      room.source = room.stream ? 'group' : 'fetch'
+    }))
+  }
+
+  /** Takes events onto the queue as long as they follow on. */
+  async function enqueue (room: Room, events: readonly LogEvent[]): Promise<'all' | 'hole' | 'parted'> {
+    let tail = tailOf(room)
+    const known: number[] = []
+    for (const event of events) {
+      if (event.seq <= tail.seq) {
+        if (event.seq === tail.seq && event.chain !== tail.chain) return await doubt(room, 'parted', event)
+        if (event.seq <= room.applied.seq) known.push(event.seq)
+        continue
+      }
+      room.want = Math.max(room.want, event.seq)
+      if (event.seq !== tail.seq + 1) return 'hole'
+      if (event.chain !== chainOf(tail.chain, event.event_id)) return await doubt(room, 'parted', event)
+      room.queue.push(event)
+      tail = event
+    }
+    if (known.length > 0) ack(new Map([[room.id, known]]))
+    return 'all'
+  }
+
+  async function readGroups (chosen: readonly Room[], count: number): Promise<void> {
+    const byPartition = Map.groupBy(chosen, room => room.partition)
+    await settleAll([...byPartition.values()].map(async part => {
+      let events
+      try {
+        events = await groups.read(part.map(({ id }) => id), group, consumer, count)
+      } catch (error) {
+        // The entries may be on their way to us all the same: opening sets the group back to where we are.
+        for (const room of part) room.source = 'closed'
+        if (!(error instanceof GroupMissing)) throw error
+        logger.warn({ projection: group, reason: error.message }, 'a group or stream is gone; opening its rooms again')
+        return
+      }
+      for (const room of part) {
+        const got = events.get(room.id) ?? []
+        const result = await enqueue(room, got)
+        if (result === 'hole') room.source = 'fetch'
+        else if (result === 'all' && got.length < count) {
+          // Less than is known to be there: others have taken it, or it was deleted.
+          if (tailOf(room).seq < room.want) room.source = 'fetch'
+          else room.more = false
+        }
+      }
+    }))
+  }
+
+  async function fetch (room: Room, count: number): Promise<void> {
+    const after = tailOf(room)
+    let events = await log.read(room.id, after.seq, count)
+    const beyond = events.length > 0
+    // The stream first: what is trimmed from it meanwhile is in the archive.
+    if (events[0]?.seq !== after.seq + 1 && readArchive !== undefined) events = await readArchive(room.id, after.seq, count)
+    if (events[0]?.seq === after.seq + 1) {
+      await enqueue(room, events)
+    } else if (beyond || events.length > 0 || room.want > after.seq) {
+      await doubt(room, 'hole')
+    } else {
+      room.source = 'closed'
+      if (!room.stream) room.more = false
+    }
+  }
+
+  /** Something is wrong with what comes after the queue. What is in the queue is applied first. */
+  async function doubt (room: Room, code: 'parted' | 'hole', event?: LogEvent): Promise<'parted'> {
+    room.source = 'closed'
+    if (room.queue.length > 0) return 'parted'
+    room.doubts++
+    if (room.doubts < 2) return 'parted'
+    const { fenced, heads } = await log.heads([room.id])
+    const head = heads.get(room.id)
+    // Fenced: conclude nothing, the sweep comes back. A log that ends before the hole has none; whether it parted, the sweep sees.
+    if (fenced || (code === 'hole' && (head === undefined || head.seq <= room.applied.seq))) drop(room.id)
+    else await setAside(room, room.applied, code, event)
+    return 'parted'
+  }
+
+  async function setAside ({ id, partition }: Pick<Room, 'id' | 'partition'>, at: Position, error_code: 'parted' | 'hole', event?: LogEvent): Promise<void> {
+    const seq = at.seq + 1
+    const error = error_code === 'hole'
+      ? `neither the log nor the archive has the event at seq ${seq}`
+      : `the log has another history than the one applied up to seq ${at.seq} (chain ${at.chain})`
+    const attempts = (attemptsBefore.get(id) ?? 0) + 1
+    if (await park(store, { projection: group, room_id: id, partition, at, seq, event_id: event?.event_id ?? null, error, error_code, attempts })) {
+      logger.error({ projection: group, room_id: id, seq, error_code }, `${error}; the room is parked`)
+      if (error_code === 'parted') metrics.parted.inc({ where: 'projector' })
+      leaveOut(id, partition, attempts)
+    }
+    drop(id)
+  }
+
+  function leaveOut (id: string, partition: number, attempts: number): void {
+    parked.set(id, { partition, attempts })
+    metrics.parked.set({ projection: group }, parked.size)
+    drop(id)
+  }
+
+  function ack (upTo: Map<string, number[]>): void {
+    // Late or lost acknowledgements cost memory in Redis until the room is opened again, nothing else.
+    acking = Promise.all([acking, groups.ack(group, upTo)]).catch(error => { logger.debug({ reason: (error as Error).message }, 'applied entries were not acknowledged') })
+  }
+
+  function forgetIdle (): void {
+    if (rooms.size <= ROOMS_KNOWN_MAX) return
+    for (const id of rooms.keys()) {
+      if (rooms.size <= ROOMS_KNOWN_MAX * 0.9) return
+      if (!work.has(id)) rooms.delete(id)
+    }
+  }
+
+  return {
+    ring (partition: number): void { dirty.add(partition) },
+
+    /** Begins to serve partitions: what comes from now on is heard; what was there before, the next sweep finds. */
+    async gain (partitions: readonly number[]): Promise<void> {
+      const counters = await Promise.all(partitions.map(async partition => await groups.counter(partition)))
+      partitions.forEach((partition, i) => { cursors.set(partition, counters[i]!) })
+    },
+
+    lose (partition: number): void {
+      cursors.delete(partition)
+      dirty.delete(partition)
+      for (const [id, room] of rooms) if (room.partition === partition) drop(id)
+      for (const [id, room] of parked) if (room.partition === partition) parked.delete(id)
+    },
+
+    /** Takes in what a sweep of these partitions found. */
+    async take (partitions: readonly number[], { behind, off, parked: nowParked }: Sweep): Promise<void> {
+      const swept = new Set(partitions)
+      const still = new Set(nowParked.map(({ room_id }) => room_id))
+      for (const [id, { partition, attempts }] of parked) {
+        if (!swept.has(partition) || still.has(id)) continue
+        parked.delete(id) // somebody retries it
+        attemptsBefore.set(id, attempts)
+      }
+      for (const { room_id, partition, attempts } of nowParked) {
+        if (!parked.has(room_id)) leaveOut(room_id, partition, attempts)
+      }
+      metrics.parked.set({ projection: group }, parked.size)
+      for (const { id, partition, head } of behind) note(id, partition, head)
+      for (const { id, partition, at, head } of off) {
+        if (parked.has(id) || !cursors.has(partition)) continue
+        logger.error({ projection: group, room_id: id, applied: at, head }, 'the log does not have what was applied')
+        await setAside({ id, partition }, at, 'parted')
+      }
+    },
+
+    /** The next events, at most `budget`. Reads only as much as is missing. Throws faults; nothing is lost by them. */
+    async gather (budget: number): Promise<Work[]> {
+      if (dirty.size > 0) await listen()
+      let buffered = 0
+      const chosen: Room[] = []
+      for (const room of work.values()) {
+        buffered += room.queue.length
+        if (room.more && room.queue.length < EVENTS_PER_ROOM_MIN && chosen.length < ROOMS_PER_READ) chosen.push(room)
+        if (buffered >= budget) break
+      }
+      if (buffered < budget && chosen.length > 0) {
+        const count = Math.max(EVENTS_PER_ROOM_MIN, Math.ceil((budget - buffered) / chosen.length))
+        await open(chosen.filter(room => room.source === 'closed' && room.queue.length === 0))
+        await readGroups(chosen.filter(room => room.source === 'group'), count)
+        await settleAll(chosen.filter(room => room.source === 'fetch').map(async room => await fetch(room, count)))
+      }
+      forgetIdle()
+
+      const batch: Work[] = []
+      let left = budget
+      for (const room of work.values()) {
+        if (left === 0) break
+        if (room.queue.length === 0) {
+          if (!room.more) work.delete(room.id)
+          continue
+        }
+        const entries = room.queue.slice(0, left)
+        left -= entries.length
+        batch.push({ room_id: room.id, partition: room.partition, from: room.applied, entries, attempts: attemptsBefore.get(room.id) ?? 0 })
+      }
+      return batch
+    },
+
+    /** What became of a batch. */
+    settle (batch: readonly Work[], outcomes: readonly Outcome[]): void {
+      const works = new Map(batch.map(item => [item.room_id, item]))
+      const done = new Map<string, number[]>()
+      for (const outcome of outcomes) {
+        const room = rooms.get(outcome.room_id)
+        const { entries, partition, attempts } = works.get(outcome.room_id)!
+        if (outcome.status !== 'elsewhere' && outcome.count > 0) done.set(outcome.room_id, entries.slice(0, outcome.count).map(({ seq }) => seq))
+        if (outcome.status === 'parked') leaveOut(outcome.room_id, partition, attempts + 1)
+        if (room === undefined || outcome.status === 'parked') continue
+        if (outcome.status === 'elsewhere') {
+          room.queue = []
+          room.source = 'closed'
+          room.more = true
+          continue
+        }
+        room.queue.splice(0, outcome.count)
+        room.applied = outcome.to
+        room.doubts = 0
+        attemptsBefore.delete(room.id)
+        work.delete(room.id)
+        if (room.more || room.queue.length > 0) work.set(room.id, room) // behind those that wait longer
+      }
+      if (done.size > 0) ack(done)
+    },
+
+    /** Lets other rooms go first: what failed together with these may work without them. */
+    putBack (batch: readonly Work[]): void {
+      for (const { room_id } of batch) {
+        const room = work.get(room_id)
+        if (room === undefined) continue
+        work.delete(room_id)
+        work.set(room_id, room)
+      }
+    },
+
+    /** Whether a turn of the loop would find something. */
+    get busy (): boolean { return dirty.size > 0 || work.size > 0 },
+    get parked (): number { return parked.size },
+    /** Resolves when acknowledgements under way have been answered. */
+    flushed: async () => { await acking },
+  }
+}
+
+/** Waits for all, then throws the first failure: nothing is left running behind a caller that tries again. */
+async function settleAll (promises: ReadonlyArray<Promise<unknown>>): Promise<void> {
+  for (const result of await Promise.allSettled(promises)) {
+    if (result.status === 'rejected') throw result.reason
+  }
+}

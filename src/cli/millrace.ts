@@ -1,0 +1,72 @@
+/**
+ * The command line: `millrace <command> …`. One file per command; this one picks it, loads the configuration once and turns
+ * what went wrong into one line and an exit code (0 done, 1 it could not be done, 2 the command line was wrong).
+ */
+import { ConfigError, loadConfig, type Config } from '../config.ts'
+import { CommandFailed, UsageError } from './errors.ts'
+
+interface CliCommand {
+  readonly usage: string
+  readonly does: string
+  run: (args: string[], config: Config) => Promise<number>
+}
+
+/** Commands load their code when they are called: `--help` needs none of it. */
+const COMMANDS: Record<string, CliCommand> = {
+  start: {
+    usage: 'start',
+    does: 'runs everything on this machine: Redis, Postgres, gateway, jobs, projector',
+    run: async (_args, config) => await (await import('./start.ts')).start(config),
+  },
+  migrate: {
+    usage: 'migrate',
+    does: 'brings the database to the schema of this version',
+    run: async (_args, config) => await (await import('./migrate.ts')).migrateCommand(config),
+  },
+  import: {
+    usage: 'import irc --room NAME [--date YYYY-MM-DD] FILE…',
+    does: 'reads chat logs into a room; again adds nothing, and goes on where it was cut off',
+    run: async (args, config) => await (await import('./import.ts')).importCommand(args, config),
+  },
+  park: {
+    usage: 'park list | park retry PROJECTION ROOM',
+    does: 'shows rooms that a projection has set aside, and puts one back',
+    run: async (args, config) => await (await import('./park.ts')).parkCommand(args, config),
+  },
+  demo: {
+    usage: 'demo [URL]',
+    does: 'two people talk, one is cut off mid-sentence and comes back; against a running server',
+    run: async (args, config) => await (await import('./demo.ts')).demoCommand(args, config),
+  },
+}
+
+/** Runs `millrace` with these arguments (without `node` and the script) and sets the exit code. */
+export async function main (argv: string[]): Promise<void> {
+  process.exitCode = await run(argv)
+}
+
+async function run (argv: string[]): Promise<number> {
+  const [name = '', ...args] = argv
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (command === undefined) {
+    const asked = ['', 'help', '--help', '-h'].includes(name)
+    const lines = Object.values(COMMANDS).map(({ usage, does }) => `  millrace ${usage}\n      ${does}`)
+    print(asked, `${asked ? '' : `There is no command ${JSON.stringify(name)}.\n\n`}Millrace: a chat backend that never loses its place.\n\n${lines.join('\n')}\n\nSettings come from the environment; see .env.example.`)
+    return asked ? 0 : 2
+  }
+  try {
+    return await command.run(args, loadConfig())
+  } catch (error) {
+    if (error instanceof UsageError) {
+      print(false, `${error.message}\nUsage: millrace ${command.usage}`)
+      return 2
+    }
+    const { message, stack } = error as Error
+    print(false, error instanceof CommandFailed || error instanceof ConfigError || /Unfit$/.test((error as Error).name) ? message : stack ?? message)
+    return 1
+  }
+}
+
+function print (good: boolean, text: string): void {
+  (good ? process.stdout : process.stderr).write(`${text}\n`)
+}

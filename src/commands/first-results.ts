@@ -1,0 +1,46 @@
+/**
+ * The long memory of G2: the first result of a command that a client sends again, however long ago the first time was. The
+ * archive is asked, then the part of the stream that it does not have yet; what is younger than both looks is caught by the
+ * append script's own key.
+ */
+import type { Position } from '../domain/position.ts'
+import type { RoomLog } from '../log/log.ts'
+
+const CHUNK_EVENTS = 1000
+
+export interface Sent {
+  readonly author: string
+  readonly client_id: string
+}
+
+export type FirstResult = Position & { readonly event_id: string }
+
+/** What the archive knows: how far it goes in the room, and those of the commands that it has. */
+export type ArchiveLook = (roomId: string, sent: readonly Sent[]) => Promise<{ checkpoint: Position, hits: Array<Sent & FirstResult> }>
+
+/** First results of those commands that were appended before, by `keyOf`. Throws LogFault, and what Postgres throws. */
+export type FirstResults = (roomId: string, sent: readonly Sent[]) => Promise<Map<string, FirstResult>>
+
+export function keyOf ({ author, client_id }: Sent): string {
+  return `${author}:${client_id}`
+}
+
+export function createFirstResults ({ archiveLook, log }: { archiveLook: ArchiveLook, log: RoomLog }): FirstResults {
+  return async (roomId, sent) => {
+    const { checkpoint, hits } = await archiveLook(roomId, sent)
+    const found = new Map(hits.map(hit => [keyOf(hit), hit as FirstResult]))
+    const wanted = new Set(sent.map(keyOf))
+    for (let after = checkpoint.seq; ;) {
+      const events = await log.read(roomId, after, CHUNK_EVENTS)
+      for (const { seq, chain, event_id, data } of events) {
+        if (!data.includes('"client_id"')) continue
+        const { user_id, client_id } = JSON.parse(data) as { user_id: string, client_id?: string }
+        if (client_id === undefined) continue
+        const key = keyOf({ author: user_id, client_id })
+        if (wanted.has(key) && !found.has(key)) found.set(key, { seq, chain, event_id })
+      }
+      if (events.length < CHUNK_EVENTS) return found
+      after = events.at(-1)!.seq
+    }
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Configuration: the environment, checked once against one schema and frozen. The only reader of `process.env`.
+ *
+ * Every variable is named here with its unit, default and meaning; `.env.example` lists the same (a test compares them).
+ * What is not given and has no default is `undefined`; an empty string counts as not given. A bad variable throws
+ * `ConfigError`, whose message is one line that names the variable, what it is and what it must be.
+ */
+import Type, { type Static } from 'typebox'
+import Value from 'typebox/value'
+
+const text = (description: string, more = {}) => Type.Optional(Type.String({ description, ...more }))
+const whole = (description: string, byDefault: number, minimum: number, maximum: number) =>
+  Type.Integer({ description, default: byDefault, minimum, maximum })
+const word = <const T extends string[]>(description: string, byDefault: T[number], words: [...T]) =>
+  Type.Enum(words, { description, default: byDefault })
+
+export const ConfigSchema = Type.Object({
+  HOST: Type.String({ description: 'Address the gateway listens on.', default: '127.0.0.1' }),
+  PORT: whole('TCP port of HTTP and WebSocket; 0 takes a free one.', 8080, 0, 65535),
+  DATA_DIR: Type.String({ description: 'Where `npm start` keeps Redis, Postgres and the secrets that it made.', default: '.data' }),
+  REDIS_URL: text('redis:// or rediss:// URL; without it `npm start` runs a private Redis.', { pattern: '^rediss?://.+' }),
+  DATABASE_URL: text('postgres:// URL; without it `npm start` runs an embedded Postgres.', { pattern: '^postgres(ql)?://.+' }),
+  JWT_PRIVATE_KEY: text('Ed25519 private key that signs access tokens: PKCS#8 PEM, or the base64 of it. Made and kept in DATA_DIR if not given.'),
+  PARTITIONS: whole('Partitions that rooms are dealt to; set once per deployment.', 128, 1, 4096),
+  LOG_LEVEL: word('Least severe log line that is written.', 'info', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+  RATE_LIMITS: word('`off` lifts rate limits and the caps on connections and upgrades (for benches).', 'on', ['on', 'off']),
+
+  CONNECTIONS_MAX: whole('Sockets that one gateway accepts.', 15000, 1, 1000000),
+  CONNECTIONS_PER_USER_MAX: whole('Sockets of one user on one gateway.', 50, 1, 100000),
+  UPGRADES_PER_SECOND: whole('WebSocket upgrades that one gateway admits per second (bursts of twice that).', 500, 1, 100000),
+  FRAMES_PER_SECOND: whole('Frames per second that one socket may send (bursts of five times that).', 200, 1, 100000),
+  FRAME_BYTES_MAX: whole('Largest frame from a client, in bytes; larger ones close with 1009.', 65536, 1024, 16777216),
+  BAD_FRAMES_MAX: whole('Bad frames of one socket before it is closed with 4204.', 20, 1, 100000),
+  OUTBOX_BYTES_MAX: whole('Bytes that may wait for one socket before it is closed with 4002.', 1048576, 16384, 1073741824),
+  SUBSCRIPTIONS_MAX: whole('Rooms that one socket may subscribe to.', 2000, 1, 100000),
+  COMMANDS_IN_FLIGHT_MAX: whole('Commands of one socket that may be under way; beyond it the socket is not read until one is answered.', 256, 1, 100000),
+  RESUMES_MAX: whole('Rooms that one gateway catches up at the same time; more wait, up to RESUMES_QUEUED_MAX.', 64, 1, 100000),
+  RESUMES_QUEUED_MAX: whole('Catch-ups that may wait on one gateway before `busy` is answered.', 20000, 1, 1000000),
+  COMMANDS_QUEUED_MAX: whole('Commands of one room that may wait on one gateway before `overloaded` is answered.', 10000, 1, 1000000),
+  ROOMS_CACHED_MAX: whole('Rooms whose state one gateway keeps in memory.', 20000, 100, 10000000),
+  HELLO_MS: whole('Milliseconds a new socket has to say hello.', 5000, 100, 60000),
+  HEARTBEAT_MS: whole('Milliseconds between heartbeats; a socket that gives no sign of life from one to the next is closed with 4003.', 25000, 100, 25000),
+  HEADS_COMPARE_MS: whole('Milliseconds between two comparisons of the heads of subscribed rooms.', 5000, 50, 60000),
+  DRAIN_MS: whole('Milliseconds that a stopping process gives to what is under way.', 4000, 100, 60000),
+
+  ACCESS_TOKEN_S: whole('Lifetime of an access token, in seconds.', 900, 5, 86400),
+  REFRESH_TOKEN_S: whole('Lifetime of a refresh token, in seconds.', 2592000, 60, 31536000),
+
+  POSTGRES_CONNECTIONS_MAX: whole('Connections to Postgres of one process.', 10, 2, 1000),
+  PROJECTOR_BATCH_EVENTS: whole('Events that a projection applies in one transaction.', 1000, 1, 10000),
+  LEASE_MS: whole('Milliseconds a projector may be silent before its partitions move to another.', 8000, 500, 60000),
+  SWEEP_MS: whole('Milliseconds between two sweeps of a projector over all heads of its partitions.', 10000, 100, 600000),
+
+  OPS_HOST: Type.String({ description: 'Address of the health and metrics port of a process without gateway.', default: '127.0.0.1' }),
+  OPS_PORT: whole('Port of health and metrics of a process without gateway; 0 takes a free one.', 9465, 0, 65535),
+  METRICS_FROM: text('Comma-separated URLs of other processes whose metrics this gateway adds to its own /metrics.'),
+})
+
+const properties = ConfigSchema.properties as unknown as Record<string, Record<string, unknown>>
+
+/** The checked environment. Units are in the names (`_MS`, `_S`, `_BYTES`); see `ConfigSchema` for each. */
+export type Config = Readonly<Static<typeof ConfigSchema>>
+
+/** The environment is wrong. `message` is one line for a person: which variable, what it is, what it must be. */
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+}
+
+/**
+ * Checks `env` (default `process.env`) and returns a frozen Config. Variables that the schema does not name are ignored.
+ * Throws ConfigError on the first bad one.
+ */
+export function loadConfig (env: Record<string, string | undefined> = process.env): Config {
+  const given: Record<string, unknown> = {}
+  for (const [name, schema] of Object.entries(properties)) {
+    const value = env[name]
+    if (value === undefined || value === '') {
+      if ('default' in schema) given[name] = schema.default
+    } else {
+      given[name] = schema.type === 'integer' && /^-?\d{1,15}$/.test(value) ? Number(value) : value
+    }
+  }
+  const [error] = Value.Errors(ConfigSchema, given)
+  if (error !== undefined) {
+    const name = error.instancePath.slice(1)
+    const schema = properties[name] ?? {}
+    const secret = /URL|KEY|FROM/.test(name) // URLs carry passwords
+    throw new ConfigError(`${name}${secret ? '' : `=${JSON.stringify(env[name])}`} is not valid: ${mustBe(schema)}. ${String(schema.description ?? '')}`)
+  }
+  return Object.freeze(given as Static<typeof ConfigSchema>)
+}
+
+function mustBe (schema: Record<string, unknown>): string {
+  if (schema.enum !== undefined) return `it must be one of ${(schema.enum as string[]).join(', ')}`
+  if (schema.type === 'integer') return `it must be a whole number from ${String(schema.minimum)} to ${String(schema.maximum)}`
+  if (schema.pattern !== undefined) return `it must match ${String(schema.pattern)}`
+  return 'it must be text'
+}

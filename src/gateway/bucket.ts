@@ -1,0 +1,27 @@
+/** A token bucket: `perSecond` on average, `burst` at once. */
+export interface Bucket {
+  /** Takes one token at `now` (milliseconds); returns 0, or the milliseconds until there will be one. */
+  take: (now: number) => number
+}
+
+export class TokenBucket implements Bucket {
+  readonly #perMs: number
+  readonly #burst: number
+  #tokens: number
+  #at: number
+
+  constructor (perSecond: number, burst: number, now: number) {
+    this.#perMs = perSecond / 1000
+    this.#burst = burst
+    this.#tokens = burst
+    this.#at = now
+  }
+
+  take (now: number): number {
+    this.#tokens = Math.min(this.#burst, this.#tokens + Math.max(0, now - this.#at) * this.#perMs)
+    this.#at = now
+    if (this.#tokens < 1) return Math.ceil((1 - this.#tokens) / this.#perMs)
+    this.#tokens -= 1
+    return 0
+  }
+}

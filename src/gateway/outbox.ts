@@ -1,0 +1,141 @@
+/**
+ * Outboxes: what waits to be written to each socket. Frames are built once (`wireFrame`) and shared between sockets; each
+ * socket is written once per turn of the loop. Bounded: a socket for which more than `bytesMax` wait is reported slow [G7].
+ *
+ * This is the one file that reaches into ws: it writes whole frames to the TCP socket below, past `ws.send`, which would
+ * build the frame again for each socket (DESIGN.md §8: 8 times the deliveries per second). ws writes its own frames (pong, close)
+ * whole as well, so frames never mix. Where the TCP socket cannot be had, or a compression extension is on, `ws.send` is used.
+ */
+import type { Socket } from 'node:net'
+import type { WebSocket } from 'ws'
+import type { Turn } from './turn.ts'
+
+const DRAINED_BYTES = 65536
+
+export interface Outbox {
+  /** Queues whole frames, built by `wireFrame`. */
+  push: (frames: Buffer) => void
+  /** Queues one frame for this socket alone. */
+  send: (frame: object) => void
+  /** Resolves when little waits to be read by the client, or the socket is gone. */
+  drained: () => Promise<void>
+  /** Bytes that wait in this process for the client. */
+  bytes: () => number
+  /** Writes now what is queued; used before closing. */
+  flush: () => void
+}
+
+export interface Outboxes {
+  /** @param onSlow called once, when more than `bytesMax` wait */
+  open: (ws: WebSocket, onSlow: () => void) => Outbox
+}
+
+/** A text frame as a server sends it: FIN, opcode 1, no mask (RFC 6455 §5.2). */
+export function wireFrame (text: string): Buffer {
+  const length = Buffer.byteLength(text)
+  const head = length < 126 ? 2 : length < 65536 ? 4 : 10
+  const frame = Buffer.allocUnsafe(head + length)
+  frame[0] = 0x81
+  if (head === 2) frame[1] = length
+  else if (head === 4) {
+    frame[1] = 126
+    frame.writeUInt16BE(length, 2)
+  } else {
+    frame[1] = 127
+    frame.writeBigUInt64BE(BigInt(length), 2)
+  }
+  frame.write(text, head)
+  return frame
+}
+
+/** The texts in a run of frames that `wireFrame` built. */
+export function textsOf (frames: Buffer): string[] {
+  const texts: string[] = []
+  for (let at = 0; at < frames.length;) {
+    const short = frames[at + 1]!
+    const head = short < 126 ? 2 : short === 126 ? 4 : 10
+    const length = head === 2 ? short : head === 4 ? frames.readUInt16BE(at + 2) : Number(frames.readBigUInt64BE(at + 2))
+    texts.push(frames.toString('utf8', at + head, at + head + length))
+    at += head + length
+  }
+  return texts
+}
+
+/** The TCP socket below ws, if frames may be written to it directly. */
+export function rawSocketOf (ws: WebSocket): Socket | undefined {
+  const raw = (ws as unknown as { _socket?: Partial<Socket> | null })._socket
+  return ws.extensions === '' && typeof raw?.write === 'function' ? raw as Socket : undefined
+}
+
+export function createOutboxes ({ bytesMax, turn }: { bytesMax: number, turn: Turn }): Outboxes {
+  let dirty: SocketOutbox[] = []
+  turn.add(() => {
+    const written = dirty
+    dirty = []
+    for (const outbox of written) outbox.flush()
+  })
+
+  // A class: one small object for each of many thousand sockets, its functions shared.
+  class SocketOutbox implements Outbox {
+    readonly #ws: WebSocket
+    readonly #raw: Socket | undefined
+    readonly #onSlow: () => void
+    #queue: Buffer[] = []
+    #slow = false
+
+    constructor (ws: WebSocket, onSlow: () => void) {
+      this.#ws = ws
+      this.#raw = rawSocketOf(ws)
+      this.#onSlow = onSlow
+    }
+
+    push (frames: Buffer): void {
+      if (this.#queue.length === 0) {
+        dirty.push(this)
+        turn.schedule()
+      }
+      this.#queue.push(frames)
+    }
+
+    send (frame: object): void {
+      this.push(wireFrame(JSON.stringify(frame)))
+    }
+
+    flush (): void {
+      const queue = this.#queue
+      if (queue.length === 0) return
+      this.#queue = []
+      if (this.#ws.readyState !== this.#ws.OPEN) return
+      const frames = queue.length === 1 ? queue[0]! : Buffer.concat(queue)
+      if (this.#raw === undefined) for (const text of textsOf(frames)) this.#ws.send(text)
+      else this.#raw.write(frames)
+      if (!this.#slow && this.bytes() > bytesMax) {
+        this.#slow = true
+        this.#onSlow()
+      }
+    }
+
+    bytes (): number {
+      return this.#raw?.writableLength ?? this.#ws.bufferedAmount
+    }
+
+    async drained (): Promise<void> {
+      this.flush()
+      while (this.bytes() > DRAINED_BYTES && this.#ws.readyState === this.#ws.OPEN) {
+        const raw = this.#raw
+        await new Promise<void>(resolve => {
+          // The timer is for sockets that close, or go below the mark without emptying.
+          const timer = setTimeout(done, 50)
+          function done (): void {
+            clearTimeout(timer)
+            raw?.removeListener('drain', done)
+            resolve()
+          }
+          raw?.once('drain', done)
+        })
+      }
+    }
+  }
+
+  return { open: (ws, onSlow) => new SocketOutbox(ws, onSlow) }
+}

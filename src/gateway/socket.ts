@@ -1,0 +1,246 @@
+/**
+ * One WebSocket connection: what comes in goes through the session's state machine to commands, subscriptions and answers;
+ * what goes out goes through its outbox. Its limits: bad frames, frames per second, commands under way, subscriptions, bytes
+ * that wait [G7].
+ */
+import type { WebSocket } from 'ws'
+import type { Access } from '../commands/access.ts'
+import type { Commands, Outcome } from '../commands/request.ts'
+import type { Config } from '../config.ts'
+import type { Command } from '../domain/commands.ts'
+import { CONTENT_CHARS_MAX } from '../domain/events.ts'
+import { reject, type Rejection } from '../domain/rejections.ts'
+import type { Logger } from '../telemetry/logging.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { TokenBucket, type Bucket } from './bucket.ts'
+import { CLOSE, type CloseName } from './close-codes.ts'
+import { readFrame, type ClientFrame, type ClaimedPlace } from './frames.ts'
+import type { Outbox, Outboxes } from './outbox.ts'
+import { SESSION, type Input, type Phase } from './session.ts'
+import type { Subscriptions } from './subscriptions.ts'
+
+/** Milliseconds that a closing socket has before it is cut. */
+const CLOSING_MS = 3000
+
+/** What a checked token says. Epoch milliseconds. */
+export interface Identity { readonly user_id: string, readonly session_id: string, readonly expires_at: number }
+
+export interface SocketOptions {
+  config: Config
+  access: Access
+  commands: Commands
+  subscriptions: Subscriptions
+  outboxes: Outboxes
+  verify: (token: string) => Identity | undefined
+  /** True if this user may have one more connection here. */
+  admit: (userId: string) => boolean
+  release: (userId: string) => void
+  newId: () => string
+  clock: () => number
+  metrics: Metrics
+  logger: Logger
+}
+
+/** How the client came: what stood in the URL and the headers. */
+export interface Arrival {
+  readonly token?: string | undefined
+  readonly room_id?: string | undefined
+  readonly after?: number | undefined
+}
+
+export class Connection {
+  readonly id: string
+  readonly #ws: WebSocket
+  readonly #deps: SocketOptions
+  readonly #frames: Bucket | undefined
+  #phase: Phase = 'greeting'
+  #identity: Identity | undefined
+  #arrival: Arrival | undefined
+  #greeting: NodeJS.Timeout | undefined
+  #badFrames = 0
+  #underWay = 0
+  #alive = true
+  readonly outbox: Outbox
+
+  constructor (ws: WebSocket, deps: SocketOptions, arrival: Arrival) {
+    const { config, clock } = deps
+    this.id = deps.newId()
+    this.#ws = ws
+    this.#deps = deps
+    this.#arrival = arrival
+    this.#frames = config.RATE_LIMITS === 'off' ? undefined : new TokenBucket(config.FRAMES_PER_SECOND, 5 * config.FRAMES_PER_SECOND, clock())
+    this.outbox = deps.outboxes.open(ws, () => { this.end('slow_consumer') })
+    ws.on('message', (data, isBinary) => { this.#onMessage(data as Buffer, isBinary) })
+    ws.on('pong', () => { this.#alive = true })
+    ws.on('close', code => { this.#onClose(code) })
+    ws.on('error', error => { deps.logger.debug({ reason: error.message }, 'a socket failed') }) // ws closes it with 1002, 1007 or 1009
+    if (arrival.token === undefined) this.#greeting = setTimeout(() => { this.end('token_expired') }, config.HELLO_MS)
+    else this.#authenticate(arrival.token)
+  }
+
+  get userId (): string | undefined { return this.#identity?.user_id }
+
+  /** Ends the connection from the server's side: `bye`, then the close code. */
+  end (name: CloseName, retryAfterMs?: number): void {
+    this.#step('end', () => { this.#sayBye(name, retryAfterMs) })
+  }
+
+  /** One heartbeat: heads that moved, a ping, and whether the client still lives. */
+  beat (now: number): void {
+    if (this.#phase !== 'open' && this.#phase !== 'greeting') return
+    if (this.#identity !== undefined && this.#identity.expires_at <= now) return this.end('token_expired')
+    if (!this.#alive) return this.end('silent')
+    this.#alive = false
+    this.#ws.ping()
+    if (this.#phase === 'open') this.outbox.send({ type: 'heartbeat', heads: this.#deps.subscriptions.movedHeads(this) })
+  }
+
+  #step (input: Input, act: (action: string) => void): void {
+    const { to, action } = SESSION[this.#phase][input]
+    this.#phase = to
+    if (action !== 'ignore') act(action)
+  }
+
+  #onMessage (data: Buffer, isBinary: boolean): void {
+    this.#alive = true
+    const waitMs = this.#frames?.take(this.#deps.clock()) ?? 0
+    const read = isBinary ? { rejection: reject('bad_frame', 'Frames are text, not binary') } : readFrame(data.toString('utf8'))
+    this.#deps.metrics.framesIn.inc({ type: 'frame' in read ? read.frame.type : 'bad' })
+    if ('rejection' in read) {
+      this.#step('bad frame', () => { this.#onBadFrame(read) })
+    } else if (waitMs > 0) {
+      this.#error(read.frame, reject('rate_limited', undefined, waitMs))
+    } else {
+      const { frame } = read
+      this.#step(frame.type === 'hello' ? 'hello' : 'frame', action => {
+        if (frame.type === 'hello') this.#onHello(frame)
+        else if (action === 'refuse') this.#error(frame, reject('unauthenticated', 'Say hello with a token first'))
+        else this.#serve(frame)
+      })
+    }
+  }
+
+  #onBadFrame ({ rejection, ref, field }: { rejection: Rejection, ref?: number, field?: string }): void {
+    this.outbox.send({ type: 'error', ...(ref === undefined ? {} : { ref }), ...rejection, ...(field === undefined ? {} : { field }) })
+    this.#badFrames += 1
+    if (this.#badFrames >= this.#deps.config.BAD_FRAMES_MAX) this.end('abuse')
+  }
+
+  #onHello (frame: ClientFrame & { type: 'hello' }): void {
+    if (frame.token !== undefined && !this.#authenticate(frame.token)) return
+    if (this.#identity === undefined) return this.#error(frame, reject('unauthenticated', 'The hello needs a token'))
+    if (frame.token === undefined) this.#welcome()
+    if (frame.ref !== undefined) this.outbox.send({ type: 'ack', ref: frame.ref })
+    for (const [roomId, after] of Object.entries(frame.resume?.rooms ?? {})) this.#subscribe(roomId, after)
+  }
+
+  #authenticate (token: string): boolean {
+    const identity = this.#deps.verify(token)
+    const known = this.#identity
+    if (identity === undefined || (known !== undefined && known.user_id !== identity.user_id)) {
+      this.#deps.metrics.authFailures.inc({ reason: 'socket_token' })
+      this.#error({}, reject('unauthenticated'))
+      this.#step('token bad', () => { this.#sayBye('token_expired') })
+      return false
+    }
+    if (known === undefined && !this.#deps.admit(identity.user_id)) {
+      this.end('too_many_connections')
+      return false
+    }
+    clearTimeout(this.#greeting)
+    this.#identity = identity
+    this.#step('token good', () => { this.#welcome() })
+    const { room_id, after } = this.#arrival ?? {}
+    this.#arrival = undefined
+    if (room_id !== undefined) this.#subscribe(room_id, after === undefined ? undefined : { seq: after })
+    return true
+  }
+
+  #welcome (): void {
+    const { config, clock } = this.#deps
+    this.outbox.send({
+      type: 'welcome',
+      session_id: this.id,
+      user_id: this.userId,
+      heartbeat_ms: config.HEARTBEAT_MS,
+      server_time: new Date(clock()).toISOString(),
+      limits: { frame_bytes: config.FRAME_BYTES_MAX, content_chars: CONTENT_CHARS_MAX, subscriptions: config.SUBSCRIPTIONS_MAX, frames_per_second: config.FRAMES_PER_SECOND },
+    })
+  }
+
+  #serve (frame: ClientFrame): void {
+    switch (frame.type) {
+      case 'ping':
+        this.outbox.send({ type: 'pong', ...refOf(frame) })
+        break
+      case 'subscribe':
+        this.#subscribe(frame.room_id, frame.after, frame.ref)
+        break
+      case 'unsubscribe':
+        this.#deps.subscriptions.remove(this, frame.room_id)
+        this.outbox.send({ type: 'ack', ...refOf(frame), room_id: frame.room_id })
+        break
+      case 'message':
+        this.#execute(frame, { type: 'message', room_id: frame.room_id, content: frame.content, reply_to: frame.reply_to })
+        break
+      case 'join':
+      case 'leave':
+        this.#execute(frame, { type: frame.type, room_id: frame.room_id })
+        break
+    }
+  }
+
+  #subscribe (roomId: string, after: ClaimedPlace | undefined, ref?: number): void {
+    this.#deps.subscriptions.add(this, roomId, after, ref)
+  }
+
+  #execute (frame: { ref?: number | undefined, client_id?: string | undefined, resend?: boolean | undefined }, command: Command): void {
+    const { commands, config } = this.#deps
+    this.#underWay += 1
+    // Not reading is how the client is slowed down: TCP tells it, and nobody else waits.
+    if (this.#underWay === config.COMMANDS_IN_FLIGHT_MAX) this.#ws.pause()
+    void commands.execute({ command, user_id: this.userId!, session: this.id, client_id: frame.client_id, resend: frame.resend }).then(outcome => {
+      if (this.#underWay === config.COMMANDS_IN_FLIGHT_MAX) this.#ws.resume()
+      this.#underWay -= 1
+      this.#answer(frame, outcome)
+    })
+  }
+
+  #answer (frame: { ref?: number | undefined }, outcome: Outcome): void {
+    if (!outcome.ok) return this.#error(frame, outcome.rejection)
+    if (frame.ref === undefined) return
+    const { room_id } = outcome
+    if (!outcome.changed) return this.outbox.send({ type: 'ack', ref: frame.ref, room_id })
+    const { seq, chain, event_id, duplicate, durability } = outcome
+    this.outbox.send({ type: 'ack', ref: frame.ref, room_id, seq, chain, event_id, duplicate, durability })
+  }
+
+  #error (frame: { ref?: number | undefined }, rejection: Rejection): void {
+    this.outbox.send({ type: 'error', ...refOf(frame), ...rejection })
+  }
+
+  #sayBye (name: CloseName, retryAfterMs?: number): void {
+    const { code, reason, resume } = CLOSE[name]
+    clearTimeout(this.#greeting)
+    this.#deps.subscriptions.removeAll(this)
+    this.outbox.send({ type: 'bye', code, reason, retry_after_ms: retryAfterMs ?? 0, resume })
+    this.outbox.flush()
+    this.#ws.resume() // a paused socket would never see the client's close
+    this.#ws.close(code, reason)
+    // A client that does not read would keep the socket, and what waits for it, for as long as it likes.
+    setTimeout(() => { this.#ws.terminate() }, CLOSING_MS).unref()
+  }
+
+  #onClose (code: number): void {
+    this.#step('closed', () => {
+      clearTimeout(this.#greeting)
+      this.#deps.subscriptions.removeAll(this)
+      if (this.userId !== undefined) this.#deps.release(this.userId)
+      this.#deps.metrics.closes.inc({ code: String(code) })
+    })
+  }
+}
+
+function refOf ({ ref }: { ref?: number | undefined }): { ref?: number } {
+  return ref === undefined ? {} : { ref }
+}

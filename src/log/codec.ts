@@ -1,0 +1,63 @@
+/**
+ * How events are written into the log and read back.
+ *
+ * In the stream an entry has four fields: `id` (event ID), `chain`, `v` (schema version) and `data`: the event as JSON without its
+ * place. A frame is that JSON with the place put in front, so delivering an event of the current version parses nothing.
+ * Events of an older version are lifted by `UPCASTS` on the way out, one version at a time; stored ones are never rewritten.
+ * Frozen fixtures of every version (`test/fixtures/events`) hold this to its word.
+ */
+import { EVENT_VERSION, type StoredEvent } from '../domain/events.ts'
+import type { Position } from '../domain/position.ts'
+
+/** One entry of a room's log, as stored. `data` is the event's JSON in schema version `v`. */
+export interface LogEvent extends Position {
+  readonly event_id: string
+  readonly v: number
+  readonly data: string
+}
+
+type Json = Record<string, unknown>
+
+/** `UPCASTS[n]` lifts an event of version n to n + 1. */
+const UPCASTS: Record<number, (event: Json) => Json> = {}
+
+/** An entry of the log is not what this code, or any before it, wrote. Projections park the room (G10). */
+export class CorruptEvent extends Error {
+  override name = 'CorruptEvent'
+}
+
+/** The event as text for the log. The order of keys is fixed by the caller's object. */
+export function encodeEvent (event: StoredEvent): string {
+  return JSON.stringify(event)
+}
+
+/** Reads an entry. Versions newer than this code's pass unchanged. Throws CorruptEvent. */
+export function decodeEvent (entry: LogEvent): StoredEvent {
+  let event: unknown
+  try {
+    event = JSON.parse(entry.data)
+  } catch {
+    throw new CorruptEvent(`the event at seq ${entry.seq} is no JSON`)
+  }
+  if (typeof event !== 'object' || event === null || typeof (event as Json).type !== 'string' || typeof (event as Json).user_id !== 'string') {
+    throw new CorruptEvent(`the event at seq ${entry.seq} has no type or no user_id`)
+  }
+  return upcast(event as Json, entry.v) as StoredEvent
+}
+
+/** The event as a frame of the wire: its place, then what is stored. */
+export function frameOf (roomId: string, entry: LogEvent): string {
+  const current = entry.v >= EVENT_VERSION
+  const data = current ? entry.data : JSON.stringify(decodeEvent(entry))
+  const v = current ? entry.v : EVENT_VERSION
+  return `{"room_id":"${roomId}","seq":${entry.seq},"chain":"${entry.chain}","event_id":"${entry.event_id}","v":${v},${data.slice(1)}`
+}
+
+function upcast (event: Json, v: number): Json {
+  for (let at = v; at < EVENT_VERSION; at++) {
+    const lift = UPCASTS[at]
+    if (lift === undefined) throw new CorruptEvent(`there is no way from schema version ${at} to ${at + 1}`)
+    event = lift(event)
+  }
+  return event
+}

@@ -1,0 +1,127 @@
+/**
+ * Consumer groups on the room streams, as projectors use them: which rooms of a partition have news, one XREADGROUP over
+ * them, acknowledgements. A group stands at its projection's checkpoint; the checkpoint in Postgres is the truth, the group
+ * follows it.
+ */
+import type { LogEvent } from './codec.ts'
+import type { Keys } from './keys.ts'
+import { logEventOf } from './redis-log.ts'
+import { faultOf, script, type Redis } from './redis.ts'
+
+const groupScript = script('group')
+
+export interface News {
+  /** Rooms appended to since the cursor, oldest news first. */
+  readonly rooms: string[]
+  /** Hand it in the next time. Where `rooms` was cut at the limit, it stands at the last of them. */
+  readonly cursor: number
+}
+
+export interface Groups {
+  /** Rooms of the partition that were appended to after `cursor` (0: all that ever were). A cursor ahead of the counter starts again at 0. */
+  news: (partition: number, cursor: number, limit: number) => Promise<News>
+  /** The partition's counter now: a cursor that hears of everything appended from here on. */
+  counter: (partition: number) => Promise<number>
+  /**
+   * All rooms of these partitions that Redis has, found by looking through every key: slow, for when there is reason to think that
+   * entries of `active` were lost. Keys may be missed while they come and go.
+   */
+  scan: (partitions: ReadonlySet<number>) => Promise<Array<{ id: string, partition: number }>>
+  /** Sets the room's group to `seq`, taking over what a former worker left (`group.lua`). False: the room has no stream. */
+  open: (roomId: string, group: string, consumer: string, seq: number) => Promise<boolean>
+  /**
+   * New entries of the rooms' groups, at most `count` a room, in order. All rooms must be of one partition and have been opened.
+   * Throws GroupMissing when a stream or group is gone: open those rooms again.
+   */
+  read: (rooms: readonly string[], group: string, consumer: string, count: number) => Promise<Map<string, LogEvent[]>>
+  /** Acknowledges what was committed. */
+  ack: (group: string, upTo: ReadonlyMap<string, readonly number[]>) => Promise<void>
+}
+
+/** A stream or group that XREADGROUP named is not there. */
+export class GroupMissing extends Error {
+  override name = 'GroupMissing'
+}
+
+export function createGroups ({ redis, keys }: { redis: Redis, keys: Keys }): Groups {
+  return {
+    async news (partition, cursor, limit) {
+      try {
+        const [count, pairs] = await Promise.all([
+          redis.get(keys.count(partition)),
+          redis.zrangebyscore(keys.active(partition), `(${cursor}`, '+inf', 'WITHSCORES', 'LIMIT', 0, limit),
+        ])
+        if (cursor > Number(count ?? 0)) return cursor === 0 ? { rooms: [], cursor: 0 } : await this.news(partition, 0, limit)
+        const rooms = pairs.filter((_, i) => i % 2 === 0)
+        return { rooms, cursor: pairs.length === 0 ? cursor : Number(pairs.at(-1)) }
+      } catch (error) {
+        throw faultOf(error)
+      }
+    },
+
+    async counter (partition) {
+      try {
+        return Number(await redis.get(keys.count(partition)) ?? 0)
+      } catch (error) {
+        throw faultOf(error)
+      }
+    },
+
+    async scan (partitions) {
+      const rooms = new Map<string, { id: string, partition: number }>()
+      let cursor = '0'
+      try {
+        do {
+          const [next, found] = await redis.scan(cursor, 'MATCH', '*:room:*:meta', 'COUNT', 1000)
+          for (const key of found) {
+            const id = key.slice(key.indexOf(':room:') + 6, -5)
+            const partition = keys.partitionOf(id)
+            if (partitions.has(partition) && key === keys.meta(id)) rooms.set(id, { id, partition })
+          }
+          cursor = next
+        } while (cursor !== '0')
+        return [...rooms.values()]
+      } catch (error) {
+        throw faultOf(error)
+      }
+    },
+
+    async open (roomId, group, consumer, seq) {
+      try {
+        return await groupScript(redis, [keys.log(roomId)], [group, String(seq), consumer]) === 1
+      } catch (error) {
+        throw faultOf(error)
+      }
+    },
+
+    async read (rooms, group, consumer, count) {
+      try {
+        const streams = rooms.map(keys.log)
+        const answer = await redis.xreadgroup('GROUP', group, consumer, 'COUNT', count, 'STREAMS', ...streams, ...rooms.map(() => '>')) as Array<[string, Array<[string, string[]]>]> | null
+        const byKey = new Map((answer ?? []).map(([key, entries]) => [key, entries]))
+        const events = new Map<string, LogEvent[]>()
+        rooms.forEach((room, i) => {
+          const entries = byKey.get(streams[i]!)
+          if (entries !== undefined) events.set(room, entries.map(logEventOf))
+        })
+        return events
+      } catch (error) {
+        if (/NOGROUP/.test((error as Error).message)) throw new GroupMissing((error as Error).message, { cause: error })
+        throw faultOf(error)
+      }
+    },
+
+    async ack (group, upTo) {
+      if (upTo.size === 0) return
+      const pipeline = redis.pipeline()
+      for (const [room, seqs] of upTo) {
+        if (seqs.length > 0) pipeline.xack(keys.log(room), group, ...seqs.map(seq => `${seq}-0`))
+      }
+      try {
+        await pipeline.exec()
+      } catch (error) {
+        throw faultOf(error)
+      }
+    },
+  }
+}

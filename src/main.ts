@@ -1,0 +1,69 @@
+/**
+ * Entry of one process: `node src/main.ts gateway jobs`, `… projector`, `… migrate`. Configuration from the environment, roles
+ * from the arguments; stops on SIGTERM and SIGINT, and when the launcher that started it is gone.
+ *
+ * Exit codes: 0 stopped as asked, 1 could not start (one line on standard error says why).
+ */
+import { ConfigError, loadConfig } from './config.ts'
+import { createLifecycle } from './lifecycle.ts'
+import { openGateway, openJobs, openProjector, openShared, RoleUnfit } from './roles.ts'
+import { RedisUnfit } from './log/redis.ts'
+import { migrate } from './store/migrate.ts'
+import { openStore, PostgresUnfit } from './store/pool.ts'
+import { SigningKeyUnfit } from './auth/tokens.ts'
+import { createLogger } from './telemetry/logging.ts'
+
+const ROLES = ['gateway', 'jobs', 'projector', 'migrate']
+
+async function main (roles: readonly string[]): Promise<void> {
+  const unknown = roles.filter(role => !ROLES.includes(role))
+  if (roles.length === 0 || unknown.length > 0) throw new RoleUnfit(`Say which roles to run: ${ROLES.join(', ')}${unknown.length > 0 ? `, not ${unknown.join(', ')}` : ''}.`)
+  const config = loadConfig()
+  const logger = createLogger({ level: config.LOG_LEVEL, role: roles.join('+') })
+  const life = createLifecycle({ log: logger, deadlineMs: config.DRAIN_MS })
+  const stop = async (): Promise<void> => { process.exit(await life.close() ? 0 : 1) }
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => { void stop() })
+  process.on('disconnect', () => { void stop() })
+
+  try {
+    if (roles.includes('migrate')) {
+      await runMigrations(config.DATABASE_URL, logger)
+      if (roles.length === 1) return await stop()
+    }
+    const shared = await openShared(life, config, roles.includes('gateway') ? 'gateway' : roles[0]!)
+    if (roles.includes('jobs')) await openJobs(life, shared)
+    if (roles.includes('projector')) await openProjector(life, shared)
+    const url = roles.includes('gateway') ? await openGateway(life, shared) : undefined
+    logger.info({ roles, url }, 'ready')
+    process.send?.({ ready: true, url })
+  } catch (error) {
+    if (life.signal.aborted) return // stopping while starting
+    await life.close()
+    throw error
+  }
+}
+
+async function runMigrations (url: string | undefined, logger: ReturnType<typeof createLogger>): Promise<void> {
+  if (url === undefined) throw new RoleUnfit('DATABASE_URL must be set to migrate; `npm start` migrates by itself.')
+  const store = await openStore({ url, max: 2, name: 'migrate', log: logger })
+  try {
+    const applied = await migrate({ store, log: logger })
+    logger.info({ applied }, applied.length === 0 ? 'the database is up to date' : 'migrated')
+  } finally {
+    await store.close()
+  }
+}
+
+/** What a person can mend is one line; anything else is a bug, and says where. */
+function explain (error: unknown): string {
+  const { code, message, stack } = error as NodeJS.ErrnoException
+  if (code === 'EADDRINUSE') return `The port is taken (${message}). Stop what listens there, or set PORT.`
+  if (code === 'EACCES' || code === 'EADDRNOTAVAIL') return `Cannot listen: ${message}. Set HOST or PORT.`
+  const forPeople = [ConfigError, RoleUnfit, RedisUnfit, PostgresUnfit, SigningKeyUnfit].some(kind => error instanceof kind)
+  return forPeople ? message : stack ?? message
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  process.stderr.write(`${explain(error)}\n`)
+  process.exit(1)
+})

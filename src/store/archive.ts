@@ -1,0 +1,73 @@
+/**
+ * The archive as others read it: events of any age, and the first results of commands that are sent again. Written by
+ * `projections/archive.ts` alone.
+ */
+import { START, type Position } from '../domain/position.ts'
+import type { Queryable } from './pool.ts'
+
+/** Name and version under which the archive's checkpoints are kept. */
+export const ARCHIVE = 'archive_v1'
+
+/** An event as it was in the log: place, version, and text byte for byte. */
+export interface ArchivedEvent extends Position {
+  readonly event_id: string
+  readonly v: number
+  readonly data: string
+}
+
+/**
+ * Events of the room with seq > `after`, oldest first, at most `limit`: dense from `after` + 1 on, unless the archive is not
+ * that far yet.
+ */
+export async function readArchive (db: Queryable, roomId: string, after: number, limit: number): Promise<ArchivedEvent[]> {
+  const { rows } = await db.query<ArchivedEvent>({
+    name: 'read_archive',
+    text: `
+    SELECT seq, chain, event_id, v, data
+      FROM events
+     WHERE room_id = $1
+       AND seq > $2
+     ORDER BY seq
+     LIMIT $3`,
+    values: [roomId, after, limit],
+  })
+  return rows
+}
+
+export interface FirstResults {
+  /** Everything up to here was looked through; what is not among the hits was not appended up to here. */
+  readonly archived: Position
+  /** The first event of each command that was found. */
+  readonly hits: Array<Position & { readonly author: string, readonly client_id: string, readonly event_id: string }>
+}
+
+/**
+ * Looks for commands by author and client's key, in the same moment as the archive's checkpoint of the room.
+ * `author` are user IDs.
+ */
+export async function findByClientIds (db: Queryable, roomId: string, commands: ReadonlyArray<{ readonly author: string, readonly client_id: string }>): Promise<FirstResults> {
+  // One statement sees one snapshot: the checkpoint and the events that it covers.
+  const { rows } = await db.query<{ archived_seq: number | null, archived_chain: string | null, author: string | null, client_id: string, seq: number, chain: string, event_id: string }>(`
+    SELECT checkpoint.seq AS archived_seq, checkpoint.chain AS archived_chain, hit.*
+      FROM (SELECT) AS always
+      LEFT JOIN checkpoints AS checkpoint
+             ON checkpoint.projection = $1
+            AND checkpoint.room_id = $2
+      LEFT JOIN LATERAL (
+           SELECT asked.author, asked.client_id, first.seq, first.chain, first.event_id
+             FROM unnest($3::uuid[], $4::text[]) AS asked (author, client_id)
+            CROSS JOIN LATERAL (
+                  SELECT seq, chain, event_id
+                    FROM events
+                   WHERE room_id = $2
+                     AND user_id = asked.author
+                     AND client_id = asked.client_id
+                   ORDER BY seq
+                   LIMIT 1) AS first) AS hit
+             ON true`, [ARCHIVE, roomId, commands.map(({ author }) => author), commands.map(({ client_id }) => client_id)])
+  const [first] = rows
+  return {
+    archived: first?.archived_seq == null ? START : { seq: first.archived_seq, chain: first.archived_chain! },
+    hits: rows.flatMap(({ author, client_id, seq, chain, event_id }) => author === null ? [] : [{ author, client_id, seq, chain, event_id }]),
+  }
+}

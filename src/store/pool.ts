@@ -1,0 +1,119 @@
+/**
+ * The one door to Postgres: a pool with bounds, transactions, and what its errors mean. SQL lives beside the question it
+ * answers, in the other files of `store/` and in `projections/`.
+ */
+import pg from 'pg'
+import type { Logger } from 'pino'
+
+export type Client = pg.PoolClient
+/** Whatever runs a query: the pool or a client inside a transaction. */
+export type Queryable = Pick<pg.ClientBase, 'query'>
+
+/** Times leave Postgres as Date, bigints (seqs, below 2^53) as number, json as the text that was stored. */
+const types = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
+    if (oid === pg.types.builtins.INT8) return Number
+    if (oid === pg.types.builtins.JSON) return (value: string) => value
+    return pg.types.getTypeParser(oid, format as 'text')
+  }) as typeof pg.types.getTypeParser,
+}
+
+export interface Store extends Queryable {
+  /** Runs `work` in a transaction: commits what it returns, rolls back when it throws. */
+  transaction: <T>(work: (client: Client) => Promise<T>) => Promise<T>
+  /** A connection of its own (for advisory locks); the caller releases it. */
+  connect: () => Promise<Client>
+  /** Connections: in use, idle, and callers that wait. */
+  stats: () => { total: number, idle: number, waiting: number }
+  close: () => Promise<void>
+}
+
+/** What a person must change before Millrace can start; the message is one line without the password. */
+export class PostgresUnfit extends Error {
+  override name = 'PostgresUnfit'
+}
+
+/**
+ * Opens the pool and proves that Postgres answers. Throws PostgresUnfit.
+ * @param max connections
+ */
+export async function openStore ({ url, max, name, log }: { url: string, max: number, name: string, log: Logger }): Promise<Store> {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max,
+    types,
+    application_name: `millrace-${name}`,
+    connectionTimeoutMillis: 3000,
+    idleTimeoutMillis: 30000,
+    statement_timeout: 30000,
+    idle_in_transaction_session_timeout: 60000,
+    keepAlive: true,
+  })
+  // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
+  pool.on('error', error => { log.warn({ reason: error.message }, 'an idle connection to Postgres broke') })
+  try {
+    const { rows: [row] } = await pool.query<{ version: number }>("SELECT current_setting('server_version_num')::int AS version")
+    if (row !== undefined && row.version < 150000) throw new Error(`it is version ${Math.floor(row.version / 10000)}, and Millrace needs 15 or newer`)
+  } catch (error) {
+    await pool.end()
+    throw new PostgresUnfit(`Postgres at ${where(url)} cannot be used: ${reasonOf(error)}. Start it, or correct DATABASE_URL.`)
+  }
+  let closing: Promise<void> | undefined
+
+  return {
+    query: pool.query.bind(pool) as Queryable['query'],
+    connect: async () => await pool.connect(),
+    async transaction (work) {
+      const client = await pool.connect()
+      let broken: Error | undefined
+      try {
+        await client.query('BEGIN')
+        const result = await work(client)
+        await client.query('COMMIT')
+        return result
+      } catch (error) {
+        // A connection whose ROLLBACK fails is in an unknown state: it is not given back.
+        await client.query('ROLLBACK').catch((failure: Error) => { broken = failure })
+        throw error
+      } finally {
+        client.release(broken)
+      }
+    },
+    stats: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
+    close: async () => { closing ??= pool.end(); await closing },
+  }
+}
+
+/** SQLSTATE of an error of Postgres, else undefined. */
+export function sqlStateOf (error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+}
+
+/** True where Postgres refused the data or the statement itself: trying again gives the same answer. */
+export function isRefusal (error: unknown): boolean {
+  return /^(2[1-8]|42|P0|0A)/.test(sqlStateOf(error) ?? '')
+}
+
+/** True where Postgres cannot be reached or cannot work now: connection, resources, shutdown, time-out, lock, deadlock. */
+export function isUnavailable (error: unknown): boolean {
+  const state = sqlStateOf(error)
+  if (state !== undefined) return /^(08|40|53|55|57|58|XX)/.test(state)
+  const { code, message } = error as { code?: string, message?: string }
+  return /^E[A-Z]+$/.test(code ?? '') || /timeout|terminated|Connection|connect/i.test(message ?? '')
+}
+
+function where (url: string): string {
+  try {
+    const { hostname, port, pathname } = new URL(url)
+    return `${hostname}:${port === '' ? '5432' : port}${pathname}`
+  } catch {
+    return 'the given URL'
+  }
+}
+
+function reasonOf (error: unknown): string {
+  const { code, message, errors } = error as { code?: string, message?: string, errors?: Error[] }
+  if (message !== undefined && message !== '') return message
+  return errors?.[0]?.message ?? code ?? 'no answer' // Node joins the failures of several addresses in an AggregateError without text
+}

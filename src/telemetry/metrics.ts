@@ -1,0 +1,59 @@
+/**
+ * Every metric, in one file. Base units, bounded labels (never a room or a user). Scraped at `/metrics`.
+ */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+
+export type Metrics = ReturnType<typeof createMetrics>
+
+/** Makes a registry of its own, so that two gateways can live in one process (tests). `role` labels every metric. */
+export function createMetrics (role: string) {
+  const registry = new Registry()
+  registry.setDefaultLabels({ role })
+  collectDefaultMetrics({ register: registry, prefix: 'millrace_' })
+  const registers = [registry]
+  const counter = <const L extends string>(name: string, help: string, labelNames: L[] = []) => new Counter<L>({ name: `millrace_${name}`, help, labelNames, registers })
+  const gauge = <const L extends string>(name: string, help: string, labelNames: L[] = []) => new Gauge<L>({ name: `millrace_${name}`, help, labelNames, registers })
+  const histogram = <const L extends string>(name: string, help: string, labelNames: L[] = [], buckets = SECONDS) => new Histogram<L>({ name: `millrace_${name}`, help, labelNames, buckets, registers })
+
+  return {
+    registry,
+    // gateway
+    connections: gauge('connections', 'Open WebSockets'),
+    upgrades: counter('upgrades_total', 'WebSocket upgrades by result', ['result']),
+    closes: counter('closes_total', 'Closed WebSockets by close code', ['code']),
+    framesIn: counter('frames_received_total', 'Frames from clients by type', ['type']),
+    eventsOut: counter('deliveries_total', 'Events put into outboxes'),
+    outboxBytes: gauge('outbox_bytes', 'Bytes that wait for slow sockets'),
+    resumes: counter('resumes_total', 'Catch-ups by result', ['result']),
+    resets: counter('resets_total', 'Positions of clients that were reset, by reason', ['reason']),
+    deliverySeconds: histogram('delivery_seconds', 'From the time stamped on an event to its delivery into outboxes'),
+    // commands and log
+    appends: counter('appends_total', 'Commands by outcome', ['outcome']),
+    appendSeconds: histogram('append_seconds', 'From a command to its result'),
+    appendRetries: counter('append_retries_total', 'Commands decided or sent again, by reason', ['reason']),
+    // tail
+    bells: counter('bells_total', 'Events heard through bells, by what became of them', ['result']),
+    holesFilled: counter('holes_filled_total', 'Events read from the log because their bell was missing'),
+    parted: counter('histories_parted_total', 'Rooms found to have another history than the one delivered or applied', ['where']),
+    roomsTailed: gauge('rooms_tailed', 'Rooms with local subscribers'),
+    // fence
+    partitionsFenced: gauge('partitions_fenced', 'Partitions found fenced at the last look'),
+    eventsMissing: gauge('log_events_missing', 'Archived events that Redis was found to lack when a fence was lifted'),
+    // projections
+    projected: counter('projected_events_total', 'Events applied, by projection', ['projection']),
+    projectionSeconds: histogram('projection_transaction_seconds', 'Time of one transaction, by projection', ['projection']),
+    projectionBatch: histogram('projection_batch_events', 'Events in one transaction, by projection', ['projection'], [1, 10, 50, 100, 250, 500, 1000, 2500]),
+    projectionLag: gauge('projection_lag_events', 'Events in the log that are not applied yet, at the last sweep', ['projection']),
+    projectionLagSeconds: gauge('projection_lag_seconds', 'Age of the newest event applied, when it was applied', ['projection']),
+    projectionFaults: counter('projection_faults_total', 'Batches that failed and were tried again', ['projection']),
+    parked: gauge('parked_rooms', 'Rooms set aside because an event could not be applied', ['projection']),
+    leases: gauge('leases_held', 'Partitions this worker serves', ['projection']),
+    // stores
+    redisUp: gauge('redis_up', '1 while the connection to Redis is ready'),
+    poolConnections: gauge('postgres_connections', 'Connections to Postgres', ['state']),
+    // auth
+    authFailures: counter('auth_failures_total', 'Refused log-ins and tokens', ['reason']),
+  }
+}

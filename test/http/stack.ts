@@ -1,0 +1,116 @@
+// A gateway's HTTP API over a private Redis and Postgres, for the tests of this folder. No projector runs: the read
+// models have what a test lets them have, by `project`. `gateway()` is another gateway on the same stores.
+
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
+import type { AddressInfo } from 'node:net'
+import { Redis } from 'ioredis'
+import { createApplier } from '../../projections/apply.ts'
+import { openCheckpoints } from '../../projections/checkpoint.ts'
+import { groupOf, type Projection } from '../../projections/projection.ts'
+import { createAccounts } from '../../src/auth/accounts.ts'
+import { createPasswords } from '../../src/auth/passwords.ts'
+import { createSessions } from '../../src/auth/sessions.ts'
+import { createTokens } from '../../src/auth/tokens.ts'
+import { createAccess } from '../../src/commands/access.ts'
+import { createCommands } from '../../src/commands/commands.ts'
+import { createFirstResults } from '../../src/commands/first-results.ts'
+import { LOBBY_ID } from '../../src/domain/lobby.ts'
+import { createHttp, type HttpDeps } from '../../src/http/server.ts'
+import { uuidv7 } from '../../src/ids.ts'
+import { createKeys } from '../../src/log/keys.ts'
+import { createRecentRooms } from '../../src/log/recent-rooms.ts'
+import { createRedisLog } from '../../src/log/redis-log.ts'
+import { connectRedis } from '../../src/log/redis.ts'
+import { findByClientIds } from '../../src/store/archive.ts'
+import { migrate } from '../../src/store/migrate.ts'
+import { openStore } from '../../src/store/pool.ts'
+import { createLogger } from '../../src/telemetry/logging.ts'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { http } from '../client.ts'
+import { testServers } from '../dev/servers.ts'
+
+const PARTITIONS = 8
+
+export const PRIVATE_KEY = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+
+interface Teardown { teardown: (fn: () => Promise<void>) => unknown }
+
+export async function testStack (t: Teardown, { clock = Date.now, level = 'silent', ...more }: { clock?: () => number, level?: string, requestMs?: number, guests?: boolean, metricsFrom?: string, postgresArgs?: string[] } = {}) {
+  const { redis: redisServer, postgres, redisUrl, databaseUrl } = await testServers(t, { postgresArgs: more.postgresArgs })
+  const logger = createLogger({ level, role: 'test' })
+  const store = await openStore({ url: databaseUrl, max: 5, name: 'test', log: logger })
+  await migrate({ store, log: logger })
+  const redis = await connectRedis(redisUrl, 'test', logger)
+  const keys = createKeys(PARTITIONS)
+  await openPartitions()
+  t.teardown(async () => { await store.close(); redis.disconnect() })
+
+  async function openPartitions (): Promise<void> {
+    const direct = new Redis(redisUrl)
+    const [, replid] = /master_replid:(\w+)/.exec(await direct.info('replication')) ?? []
+    await Promise.all(Array.from({ length: PARTITIONS }, async (_, p) => await direct.set(keys.epoch(p), replid!)))
+    direct.disconnect()
+  }
+
+  /** Lets a projection catch up with rooms, as the projector would. */
+  async function project (projection: Projection, ...roomIds: string[]): Promise<void> {
+    const group = groupOf(projection)
+    const rooms = roomIds.map(id => ({ id, partition: keys.partitionOf(id) }))
+    const checkpoints = await openCheckpoints(store, group, rooms)
+    const work = await Promise.all(rooms.map(async ({ id, partition }) => {
+      const from = checkpoints.get(id)!
+      return { room_id: id, partition, from, entries: await log.read(id, from.seq, 10_000), attempts: 0 }
+    }))
+    const applier = createApplier({ projection, store, logger })
+    for (const { status } of await applier.apply(work.filter(({ entries }) => entries.length > 0))) if (status !== 'applied') throw new Error(status)
+  }
+
+  const log = createRedisLog({ redis, keys, log: logger })
+
+  async function gateway (change: (deps: HttpDeps) => HttpDeps = deps => deps) {
+    const metrics = createMetrics('gateway')
+    const recentRooms = createRecentRooms({ redis, clock })
+    const commands = createCommands({
+      log,
+      clock,
+      metrics,
+      logger,
+      newId: uuidv7,
+      queuedMax: 1000,
+      roomsMax: 100,
+      onFenced: () => {},
+      noteMembership: recentRooms.note,
+      firstResults: createFirstResults({ log, archiveLook: async (roomId, sent) => await findByClientIds(store, roomId, sent) }),
+    })
+    const tokens = createTokens({ privateKey: PRIVATE_KEY, lifetimeS: 900, clock })
+    const sessions = createSessions({ store, tokens, refreshLifetimeS: 3600, clock, newId: uuidv7, metrics, logger })
+    const accounts = createAccounts({ store, passwords: createPasswords(), sessions, clock, newId: uuidv7, metrics, guests: more.guests })
+    const access = createAccess({ log, clock })
+    const app = createHttp(change({
+      config: { METRICS_FROM: more.metricsFrom },
+      requestMs: more.requestMs,
+      commands,
+      access,
+      log,
+      store,
+      recentRooms,
+      tokens,
+      accounts,
+      metrics,
+      logger,
+      newId: uuidv7,
+      ready: async () => ({ ok: true, checks: { redis: 'ok', postgres: 'ok' } }),
+    }))
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    t.teardown(async () => { await app.close() })
+    const { port } = app.server.address() as AddressInfo
+    const url = `http://127.0.0.1:${port}`
+    return { app, url, port, ...http(url), metrics, log, recentRooms, commands, tokens, sessions, accounts, access }
+  }
+
+  const first = await gateway()
+  await first.commands.execute({ user_id: '00000000-0000-7000-8000-000000000000', session: 'start', command: { type: 'create', room_id: LOBBY_ID, name: 'lobby', kind: 'lobby' } })
+  return { ...first, store, redis, keys, redisServer, postgres, gateway, openPartitions, project }
+}
+
+export const foreignKey = (): string => createPrivateKey(generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })).export({ type: 'pkcs8', format: 'pem' }).toString()
