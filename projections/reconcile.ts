@@ -139,7 +139,7 @@ export function createReconciler ({ store, log, fence, logger, metrics }: { stor
         throw error
       } finally {
         if (broken === undefined) await client.query('SELECT pg_advisory_unlock_all()').catch((error: Error) => { broken = error })
-        client.off('error', breaks)
+        if (broken === undefined) client.off('error', breaks) // a broken one may tell so later
         client.release(broken)
       }
     },

@@ -36,6 +36,7 @@ export class SigningKeyUnfit extends Error {
 }
 
 /**
+ * Throws SigningKeyUnfit.
  * @param privateKey Ed25519, PKCS#8: PEM, the base64 of the PEM, or the base64 of the DER
  * @param lifetimeS seconds
  * @param clock epoch milliseconds

@@ -57,7 +57,8 @@ export async function start (config: Config, options: StartOptions = {}): Promis
   const opening = openAll(life, dataDir, config, { entry: MAIN, env: process.env, library: LIBRARY, ...options, out, err }).then(() => undefined, (error: unknown) => error)
 
   const failure = await Promise.race([opening.then(async error => error ?? await signalled), signalled])
-  await life.close()
+  const clean = await life.close()
+  if (failure === 'signalled' && !clean) process.exit(0) // what hangs would keep this process
   if (failure === 'signalled') return 0
   if (!(failure instanceof StartError)) err(`Millrace could not start: ${reason(failure)}`)
   else if (failure.message !== '') err(`Millrace could not start: ${failure.message}`)

@@ -5,7 +5,9 @@
  * with Homebrew, and says so; else refuses with the command to run. Debian's package is kept from starting a Redis
  * of its own. Does not start anything.
  */
-import { access, constants } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { access, constants, mkdtemp, open, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { run } from './postgres-account.ts'
 import { StartError } from './start-error.ts'
@@ -23,6 +25,8 @@ export interface FindOptions {
   /** Directories that are looked at after those of `path`. */
   usualPlaces?: readonly string[]
   uid?: number
+  /** Aborted: an installation that is under way is left to end by itself, and not waited for. */
+  signal?: AbortSignal
 }
 
 /** The program, installed if need be. Throws StartError. */
@@ -74,6 +78,7 @@ const APT = `
 export DEBIAN_FRONTEND=noninteractive
 if [ ! -e /usr/sbin/policy-rc.d ]; then
   trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  trap 'exit 1' HUP INT TERM
   { printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d; } 2>/dev/null
 fi
 install () { "$1" install -y --no-install-recommends redis-server; }
@@ -91,20 +96,46 @@ async function install (options: FindOptions): Promise<string> {
     if (asRoot === undefined) throw new StartError('Redis is not installed: run `sudo apt-get install redis-server`, or set REDIS_URL')
     const [file = '', ...args] = asRoot
     log('Redis is not installed: installing redis-server with apt-get')
-    return await installed(options, await run(file, [...args, '-c', APT, 'sh', apt], { env }), 'apt-get install redis-server')
+    return await installed(options, await runUnbound(file, [...args, '-c', APT, 'sh', apt], env, options.signal), 'apt-get install redis-server')
   }
   if (brew !== undefined && uid !== 0) { // Homebrew refuses root
     log('Redis is not installed: installing redis with Homebrew')
-    return await installed(options, await run(brew, ['install', 'redis'], { env }), 'brew install redis')
+    return await installed(options, await runUnbound(brew, ['install', 'redis'], env, options.signal), 'brew install redis')
   }
   throw new StartError(`Redis is not installed: run \`${await commandToRun(options)}\`, or set REDIS_URL`)
 }
 
-async function installed (options: FindOptions, result: { code: number, out: string, err: string }, command: string): Promise<string> {
+async function installed (options: FindOptions, result: { code: number, text: string }, command: string): Promise<string> {
   const found = await find(options, NAMES)
   if (result.code === 0 && found !== undefined) return found
-  const why = (result.err.trim() || result.out.trim()).split('\n').at(-1) ?? ''
+  const lines = result.text.trim().split('\n')
+  const why = lines.findLast(line => /^E: |error/i.test(line)) ?? lines.at(-1) ?? ''
   throw new StartError(`Redis could not be installed (${why}): run \`${command}\`, or set REDIS_URL`)
+}
+
+/**
+ * Runs an installer in a session of its own, writing to a file: neither Ctrl-C nor our end may cut a package manager off half-way.
+ * Throws an empty StartError when `signal` is aborted.
+ */
+async function runUnbound (file: string, args: string[], env: NodeJS.ProcessEnv, signal?: AbortSignal): Promise<{ code: number, text: string }> {
+  const dir = await mkdtemp(join(tmpdir(), 'millrace-install-'))
+  const output = await open(join(dir, 'output'), 'w')
+  let onAbort: (() => void) | undefined
+  try {
+    const child = spawn(file, args, { detached: true, stdio: ['ignore', output.fd, output.fd], env, cwd: '/' })
+    const code = await new Promise<number>((resolve, reject) => {
+      onAbort = () => { child.unref(); reject(new StartError('')) }
+      signal?.addEventListener('abort', onAbort, { once: true })
+      if (signal?.aborted === true) onAbort()
+      child.once('exit', code => resolve(code ?? 1))
+      child.once('error', () => resolve(127))
+    })
+    return { code, text: await readFile(join(dir, 'output'), 'utf8') }
+  } finally {
+    if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort)
+    await output.close()
+    await rm(dir, { recursive: true, force: true })
+  }
 }
 
 async function commandToRun (options: FindOptions): Promise<string> {

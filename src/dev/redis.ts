@@ -49,7 +49,7 @@ export async function startRedis ({ dataDir, log, port, signal }: RedisOptions):
     await endProcess(id, STOPPING)
   }
 
-  const binary = await redisBinary({ log })
+  const binary = await redisBinary({ log, signal })
   const wanted = port ?? (last !== undefined && await portError('127.0.0.1', last.port) === undefined ? last.port : 0)
   return await startRedisServer({
     binary,

@@ -7,6 +7,7 @@
  */
 import type { FastifyInstance } from 'fastify'
 import { Registry } from 'prom-client'
+import { ConfigError } from '../config.ts'
 import type { Logger } from '../telemetry/logging.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
@@ -43,10 +44,10 @@ export function metricsRoutes (app: FastifyInstance, { metrics, from, logger }: 
   })
 }
 
-/** The JSON beside the text, whichever of the two a person named. */
+/** The JSON beside the text, whichever of the two a person named. Throws ConfigError. */
 function jsonUrl (text: string): string {
   const url = URL.parse(text)
-  if (url === null || !url.protocol.startsWith('http')) throw new TypeError('METRICS_FROM must be http:// or https:// URLs, separated by commas')
+  if (url === null || !url.protocol.startsWith('http')) throw new ConfigError('METRICS_FROM must be http:// or https:// URLs, separated by commas')
   if (!url.pathname.endsWith('.json')) url.pathname = `${url.pathname.replace(/\/(metrics)?$/, '')}/metrics.json`
   return url.href
 }

@@ -84,6 +84,7 @@ function createServer ({ logger, requestMs = REQUEST_MS }: OpsDeps): FastifyInst
     connectionTimeout: SILENCE_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
+    return503OnClosing: false, // what arrives while closing is still answered: the stores close after this
     http: {
       maxHeaderSize: HEADER_BYTES_MAX,
       headersTimeout: requestMs,

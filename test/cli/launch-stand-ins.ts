@@ -10,8 +10,8 @@ if (process.channel !== undefined) {
 const options: StartOptions = { entry: fileURLToPath(new URL('stand-in-role.ts', import.meta.url)) }
 if (process.env.TEST_LIBRARY !== undefined) options.library = process.env.TEST_LIBRARY
 try {
-  process.exit(await start(loadConfig(), options))
+  process.exitCode = await start(loadConfig(), options)
 } catch (error) {
   console.error(error instanceof ConfigError ? error.message : error)
-  process.exit(1)
+  process.exitCode = 1
 }

@@ -83,3 +83,12 @@ export function launch (t: Test, dataDir: string, env: Record<string, string> = 
 function cleanEnv (): Record<string, string> {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm_|TAP|_TAP|NODE_OPTIONS|REDIS_URL|DATABASE_URL|JWT_)/i.test(name))) as Record<string, string>
 }
+
+export interface Seen { pid: number, args: string[], env: Record<string, string> }
+/** What the stand-in gateway was given. */
+export const ask = async (url: string): Promise<Seen> => await (await fetch(url)).json() as Seen
+export const lines = (text: string): string[] => text.trim().split('\n').filter(line => line !== '')
+/** Every process that belongs to the launcher, itself included. */
+export const all = ({ id, dataDir }: Launched): ProcessId[] => [id, ...rememberedProcesses(dataDir), ...serversOf(dataDir)]
+/** What the stand-ins wrote on their way out. */
+export const drained = (dataDir: string): string[] => ['gateway+jobs', 'projector'].map(role => existsSync(join(dataDir, `drained-${role}`)) ? readFileSync(join(dataDir, `drained-${role}`), 'utf8') : 'not drained')

@@ -1,15 +1,16 @@
 import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import t from 'tap'
 import { postgresAccount, run } from '../../src/dev/postgres-account.ts'
 import { postgresBinaries } from '../../src/dev/postgres-binaries.ts'
 import { checkBinary, redisBinary, tooOld } from '../../src/dev/redis-binary.ts'
+import { until } from '../until.ts'
+import { BASE } from './servers.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const directory = (t: { teardown: (fn: () => void) => unknown }): string => {
-  const dir = mkdtempSync(join(tmpdir(), 'millrace-binaries-'))
+  const dir = mkdtempSync(join(BASE, 'millrace-binaries-'))
   chmodSync(dir, 0o755)
   t.teardown(() => { rmSync(dir, { recursive: true, force: true }) })
   return dir
@@ -79,6 +80,18 @@ t.test('an installation that fails is one line with the reason', async t => {
   const dir = directory(t)
   script(join(dir, 'brew'), 'echo "Error: no network" >&2; exit 1')
   await t.rejects(redisBinary({ log: () => {}, path: dir, usualPlaces: [], uid: 501 }), { name: 'StartError', message: 'Redis could not be installed (Error: no network): run `brew install redis`, or set REDIS_URL' })
+})
+
+t.test('an installation is not waited for when the launcher is told to stop, and not cut off', async t => {
+  const dir = directory(t)
+  script(join(dir, 'brew'), `touch ${dir}/begun; sleep 0.5; touch ${dir}/ended`)
+  const stopping = new AbortController()
+  const installing = redisBinary({ log: () => {}, path: dir, usualPlaces: [], uid: 501, signal: stopping.signal })
+  await until(() => existsSync(join(dir, 'begun')))
+  stopping.abort()
+  await t.rejects(installing, { name: 'StartError', message: '' })
+  t.notOk(existsSync(join(dir, 'ended')))
+  await until(() => existsSync(join(dir, 'ended')))
 })
 
 t.test('the Postgres binaries run from where npm put them', async t => {

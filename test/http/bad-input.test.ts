@@ -138,6 +138,14 @@ t.test('what is not there is not found', async t => {
   isProblem(t, await get('/rooms/lobby/events', token, { accept: 'text/event-stream' }), 'not_acceptable', 406)
 })
 
+t.test('a welcome, health and metrics need no token', async t => {
+  t.match(await get('/'), { status: 200, body: { name: 'Millrace' } })
+  t.match(await get('/healthz'), { status: 200, body: { status: 'ok' } })
+  t.match(await get('/readyz'), { status: 200, body: { status: 'ready', checks: { redis: 'ok' } } })
+  t.match((await get('/metrics')).body, /^# TYPE millrace_connections gauge\nmillrace_connections\{role="gateway"\} 0$/m)
+  t.ok(Array.isArray((await get('/metrics.json')).body))
+})
+
 t.test('what is no HTTP is answered and closed', async t => {
   t.match(await raw('hello\r\n\r\n'), /^HTTP\/1.1 400 bad_request\r\nContent-Type: application\/problem\+json[^]*"code":"bad_request"/)
   t.match(await raw(`GET / HTTP/1.1\r\nHost: x\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`), /^HTTP\/1.1 413 [^]*"code":"too_large"/)

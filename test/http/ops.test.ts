@@ -78,7 +78,7 @@ t.test('metrics of other processes are added, each metric once, roles apart', as
 
 t.test('a bad METRICS_FROM is said in one line, without its password', async t => {
   for (const METRICS_FROM of ['nonsense', 'ftp://user:secret@host', 'http://user:secret@host:1:2']) {
-    t.throws(() => createOps({ config: { METRICS_FROM }, metrics: createMetrics('gateway'), logger, ready: async () => ({ ok: true, checks: {} }) }), { message: /^METRICS_FROM must be (?!.*secret)/ })
+    t.throws(() => createOps({ config: { METRICS_FROM }, metrics: createMetrics('gateway'), logger, ready: async () => ({ ok: true, checks: {} }) }), { name: 'ConfigError', message: /^METRICS_FROM must be (?!.*secret)/ })
   }
 })
 

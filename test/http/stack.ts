@@ -1,7 +1,7 @@
 // A gateway's HTTP API over a private Redis and Postgres, for the tests of this folder. No projector runs: the read
 // models have what a test lets them have, by `project`. `gateway()` is another gateway on the same stores.
 
-import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { Redis } from 'ioredis'
 import { createApplier } from '../../projections/apply.ts'
@@ -31,7 +31,10 @@ import { testServers } from '../dev/servers.ts'
 
 const PARTITIONS = 8
 
-export const PRIVATE_KEY = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+/** A new signing key. */
+export const signingKey = (): string => generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+
+const PRIVATE_KEY = signingKey()
 
 interface Teardown { teardown: (fn: () => Promise<void>) => unknown }
 
@@ -80,7 +83,7 @@ export async function testStack (t: Teardown, { clock = Date.now, level = 'silen
       roomsMax: 100,
       onFenced: () => {},
       noteMembership: recentRooms.note,
-      firstResults: createFirstResults({ log, archiveLook: async (roomId, sent) => await findByClientIds(store, roomId, sent) }),
+      firstResults: createFirstResults({ log, archiveLook: async (roomId, sent) => { const { archived, hits } = await findByClientIds(store, roomId, sent); return { checkpoint: archived, hits } } }),
     })
     const tokens = createTokens({ privateKey: PRIVATE_KEY, lifetimeS: 900, clock })
     const sessions = createSessions({ store, tokens, refreshLifetimeS: 3600, clock, newId: uuidv7, metrics, logger })
@@ -112,5 +115,3 @@ export async function testStack (t: Teardown, { clock = Date.now, level = 'silen
   await first.commands.execute({ user_id: '00000000-0000-7000-8000-000000000000', session: 'start', command: { type: 'create', room_id: LOBBY_ID, name: 'lobby', kind: 'lobby' } })
   return { ...first, store, redis, keys, redisServer, postgres, gateway, openPartitions, project }
 }
-
-export const foreignKey = (): string => createPrivateKey(generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })).export({ type: 'pkcs8', format: 'pem' }).toString()

@@ -183,7 +183,7 @@ t.test('a Postgres that is killed and comes back in the middle costs nothing but
   const projectors = [archive, history].map(projection => world.project(projection, { batchEvents: 50, lingerMs: 0 }))
   const fed = feedOn(world, all)
   await until(() => projectors.every(({ progress }) => progress().applied > 300))
-  await world.postgres.kill()
+  await world.postgres.kill() // which also loses what it committed in the last half second: the tests' Postgres does not wait for the disk
   await until(() => projectors.every(({ progress }) => progress().fault !== null), { what: 'the projectors to say that something is wrong' })
   await world.postgres.restart()
   await fed.stop()

@@ -1,0 +1,200 @@
+// Millrace as it runs in production, for end-to-end tests: two gateways and a projector as processes of their own, over a
+// real Redis and a real Postgres that the test may kill, freeze and restart. What was sent, acked and received goes to one
+// checker; `judge` reads log, archive and read models and lets it decide.
+import { spawn, type ChildProcess } from 'node:child_process'
+import { generateKeyPairSync, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+import { LOBBY_ID } from '../../src/domain/lobby.ts'
+import { createKeys } from '../../src/log/keys.ts'
+import { createRedisLog } from '../../src/log/redis-log.ts'
+import { connectRedis } from '../../src/log/redis.ts'
+import { createLogger } from '../../src/telemetry/logging.ts'
+import { readArchive } from '../../src/store/archive.ts'
+import { migrate } from '../../src/store/migrate.ts'
+import { openStore } from '../../src/store/pool.ts'
+import { createChecker, type Judgement } from '../checker.ts'
+import { connect, http, type Client, type ConnectOptions } from '../client.ts'
+import { testServers } from '../dev/servers.ts'
+import { until } from '../until.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const PARTITIONS = 16
+const logger = createLogger({ level: 'silent', role: 'test' })
+
+export interface Role {
+  readonly url: string
+  readonly pid: number
+  /** Everything it wrote to standard error. */
+  output: () => string
+  signal: (signal: NodeJS.Signals) => void
+  /** SIGKILL; resolves when it is gone. */
+  kill: () => Promise<void>
+  /** SIGTERM; resolves with the exit code. */
+  stop: () => Promise<number | null>
+  /** Starts it again on the same port, after it ended. */
+  restart: () => Promise<void>
+}
+
+async function startRole (t: Test, roles: string[], env: Record<string, string>): Promise<Role> {
+  let child: ChildProcess
+  let url = ''
+  let output = ''
+  const start = async (): Promise<void> => {
+    const port = url === '' ? '0' : new URL(url).port
+    const mine = child = spawn(process.execPath, [MAIN, ...roles], { env: { PATH: process.env.PATH, ...env, PORT: port, OPS_PORT: '0' }, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+    mine.stderr!.on('data', data => { output = (output + String(data)).slice(-100_000) })
+    const ready = once(mine, 'message')
+    const failed = once(mine, 'exit').then(([code]) => { throw new Error(`${roles.join(' ')} ended with ${code}: ${output}`) })
+    const [message] = await Promise.race([ready, failed]) as [{ url?: string }]
+    failed.catch(() => {})
+    url = message.url ?? url
+  }
+  const ended = async (): Promise<void> => { if (child.exitCode === null && child.signalCode === null) await once(child, 'exit') }
+  const kill = async (): Promise<void> => {
+    child.kill('SIGCONT')
+    child.kill('SIGKILL')
+    await ended()
+  }
+  t.teardown(kill)
+  await start()
+  return {
+    get url () { return url },
+    get pid () { return child.pid! },
+    output: () => output,
+    signal: signal => { child.kill(signal) },
+    kill,
+    async stop () {
+      child.kill('SIGTERM')
+      await ended()
+      return child.exitCode
+    },
+    restart: start,
+  }
+}
+
+export async function millrace (t: Test, { env = {}, redisArgs = ['--appendonly', 'yes', '--appendfsync', 'always'], projectors = 1, gateways = 2 }: { env?: Record<string, string>, redisArgs?: string[], projectors?: number, gateways?: number } = {}) {
+  const { redis: redisServer, postgres, redisUrl, databaseUrl } = await testServers(t, { redisArgs })
+  const store = await openStore({ url: databaseUrl, max: 4, name: 'test', log: logger })
+  t.teardown(async () => { await store.close() })
+  await migrate({ store, log: logger })
+  const common = {
+    REDIS_URL: redisUrl,
+    DATABASE_URL: databaseUrl,
+    PARTITIONS: String(PARTITIONS),
+    JWT_PRIVATE_KEY: generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    LOG_LEVEL: 'warn',
+    RATE_LIMITS: 'off',
+    HEADS_COMPARE_MS: '500',
+    LEASE_MS: '1500',
+    SWEEP_MS: '1000',
+    ...env,
+  }
+  const roles = await Promise.all([
+    ...Array.from({ length: gateways }, async () => await startRole(t, ['gateway'], common)),
+    ...Array.from({ length: projectors }, async () => await startRole(t, ['projector'], common)),
+  ])
+  const redis = await connectRedis(redisUrl, 'test', logger)
+  t.teardown(() => { redis.disconnect() })
+  const log = createRedisLog({ redis, keys: createKeys(PARTITIONS), log: logger })
+  const checker = createChecker()
+  const rooms = new Set<string>([LOBBY_ID])
+  let subscribers = 0
+
+  /** All events of a room, from the stream. */
+  async function logOf (roomId: string) {
+    const events = []
+    for (;;) {
+      const chunk = await log.read(roomId, events.at(-1)?.seq ?? 0, 1000)
+      events.push(...chunk)
+      if (chunk.length < 1000) return events
+    }
+  }
+
+  async function archiveOf (roomId: string) {
+    const events = []
+    for (;;) {
+      const chunk = await readArchive(store, roomId, events.at(-1)?.seq ?? 0, 1000)
+      events.push(...chunk)
+      if (chunk.length < 1000) return events
+    }
+  }
+
+  async function checkpoints () {
+    const { rows } = await store.query<{ projection: string, room_id: string, seq: number, chain: string }>('SELECT projection, room_id, seq, chain FROM checkpoints WHERE room_id = ANY ($1)', [[...rooms]])
+    return rows
+  }
+
+  /** Resolves when both projections have applied every event of the rooms under test. */
+  async function projected (timeoutMs = 20_000): Promise<void> {
+    const { heads } = await log.heads([...rooms])
+    await until(async () => {
+      const at = await checkpoints()
+      return [...heads].every(([room, { seq }]) => ['archive_v1', 'history_v1'].every(projection => at.some(row => row.projection === projection && row.room_id === room && row.seq >= seq)))
+    }, { timeoutMs, everyMs: 50, what: 'the projections to catch up' })
+  }
+
+  /** Lets the checker judge all rooms under test: log, archive, read models, and what every client sent and received. */
+  async function judge ({ expectAllDelivered = true } = {}): Promise<Judgement> {
+    await projected()
+    const logs = new Map(); const archive = new Map(); const messages = new Map()
+    for (const room of rooms) {
+      logs.set(room, await logOf(room))
+      archive.set(room, await archiveOf(room))
+      const { rows } = await store.query('SELECT seq, event_id, user_id, content, timestamp, client_id, reply_to FROM messages WHERE room_id = $1 ORDER BY seq', [room])
+      messages.set(room, rows)
+    }
+    return checker.judge({ logs, archive, messages, checkpoints: await checkpoints(), expectAllDelivered, expectAllProjected: true })
+  }
+
+  const gatewayRoles = roles.slice(0, gateways)
+  const urlOf = (gateway: number): string => gatewayRoles[gateway % gateways]!.url
+
+  return {
+    redis,
+    redisServer,
+    postgres,
+    redisUrl,
+    databaseUrl,
+    store,
+    log,
+    checker,
+    env: common,
+    gateways: gatewayRoles,
+    projectors: roles.slice(gateways),
+    rooms,
+    urlOf,
+    logOf,
+    archiveOf,
+    projected,
+    judge,
+    api: (gateway: number) => http(urlOf(gateway)),
+    /** A new user. */
+    signup: async (name = `u${randomUUID().slice(0, 8)}`) => await http(urlOf(0)).signup(name, 'correct horse battery'),
+    /** A public room, watched by the checker. */
+    async room (token: string, name = `room ${randomUUID().slice(0, 8)}`): Promise<string> {
+      const { status, body } = await http(urlOf(0)).post('/rooms', { name, kind: 'public' }, token)
+      if (status !== 201) throw new Error(`no room: ${status} ${JSON.stringify(body)}`)
+      rooms.add(body.id)
+      return body.id as string
+    },
+    /**
+     * A socket that the checker watches. Clients of the same `as` are one subscriber, over all its connections: after a cut it is
+     * expected back. Who closes, or is cut without a name, has gone for good and is owed nothing more.
+     */
+    async connect (gateway: number, token: string, more: Partial<ConnectOptions> & { as?: ReturnType<typeof checker.subscriber> } = {}): Promise<Client> {
+      const { as, ...options } = more
+      const recorder = as ?? checker.subscriber(`client ${++subscribers}`)
+      const client = await connect({ url: urlOf(gateway), token, recorder, ...options })
+      t.teardown(() => { client.cut() })
+      return {
+        ...client,
+        get frames () { return client.frames },
+        async close () { recorder.gone(); return await client.close() },
+        cut () { if (as === undefined) recorder.gone(); client.cut() },
+      }
+    },
+    subscriber: (name: string) => checker.subscriber(name),
+  }
+}
