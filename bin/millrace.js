@@ -17,7 +17,8 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED) await run()
 else runUnderNewerNode()
 
 async function run () {
-  if (process.channel) { // whoever holds the other end is gone: end as if asked to
+  if (process.send && !process.connected) return // gone before we began
+  if (process.channel) { // when whoever holds the other end is gone: end as if asked to
     process.once('disconnect', () => { process.kill(process.pid, 'SIGTERM') })
     process.channel.unref()
   }

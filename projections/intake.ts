@@ -25,7 +25,7 @@ import { park } from './park.ts'
 import { isRoomId, NEWS_MAX, type Sweep } from './sweep.ts'
 
 /** Rooms that one turn reads; few with more events each make cheaper transactions than many with one. */
-const ROOMS_PER_READ = 256
+export const ROOMS_PER_READ = 256
 const EVENTS_PER_ROOM_MIN = 4
 /** Rooms remembered; beyond that, idle ones are forgotten and opened anew when they have news. */
 const ROOMS_KNOWN_MAX = 50_000
@@ -339,6 +339,8 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
 
     /** Whether a turn of the loop would find something. */
     get busy (): boolean { return dirty.size > 0 || work.size > 0 },
+    /** Rooms that wait to be read or applied. */
+    get waiting (): number { return work.size },
     get parked (): number { return parked.size },
     /** Resolves when acknowledgements under way have been answered. */
     flushed: async () => { await acking },

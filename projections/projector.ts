@@ -16,7 +16,7 @@ import type { Store } from '../src/store/pool.ts'
 import type { Logger } from '../src/telemetry/logging.ts'
 import type { Metrics } from '../src/telemetry/metrics.ts'
 import { createApplier, type Work } from './apply.ts'
-import { createIntake } from './intake.ts'
+import { createIntake, ROOMS_PER_READ } from './intake.ts'
 import { startLeases } from './lease.ts'
 import { groupOf, type Projection } from './projection.ts'
 import { sweep } from './sweep.ts'
@@ -95,14 +95,20 @@ export function startProjector (options: ProjectorOptions): Projector {
   const sweepDue = new Map<number, number>()
   const scannedAt = new Map<number, number>()
   const lags = new Map<number, number>()
-  let wake = (): void => {}
+  /** Something happened since the turn began. */
+  let rung = false
+  let endSleep = (): void => {}
   let applied = 0
   let faults = 0
   let fault: string | null = null
   let wellAt = performance.now()
 
+  const wake = (): void => {
+    rung = true
+    endSleep()
+  }
   const follower = bells.follower(partition => { intake.ring(partition); wake() })
-  const leases = startLeases({ store, group, partitions: keys.partitions, owner, leaseMs, logger, onChange: () => { wake() } })
+  const leases = startLeases({ store, group, partitions: keys.partitions, owner, leaseMs, logger, onChange: wake })
 
   /** Follows the leases: serves what was gained, forgets what was lost. */
   async function agreeWithLeases (): Promise<void> {
@@ -170,6 +176,7 @@ export function startProjector (options: ProjectorOptions): Projector {
   async function run (): Promise<void> {
     while (!aborter.signal.aborted) {
       const began = performance.now()
+      rung = false
       try {
         const count = await turn()
         faults = Math.max(0, faults - 1)
@@ -178,7 +185,7 @@ export function startProjector (options: ProjectorOptions): Projector {
         wellAt = performance.now()
         if (count >= budget() || aborter.signal.aborted) continue
         // Little came: wait for more, so that the next transaction is worth its while.
-        if (count > 0) await pause(lingerMs - (performance.now() - began))
+        if (count > 0 && intake.waiting < ROOMS_PER_READ) await pause(lingerMs - (performance.now() - began))
         if (!intake.busy) await sleepUntilBell()
         else if (count === 0) await pause(1)
       } catch (error) {
@@ -205,12 +212,15 @@ export function startProjector (options: ProjectorOptions): Projector {
     const next = Math.min(...sweepDue.values(), performance.now() + sweepMs)
     await new Promise<void>(resolve => {
       const timer = setTimeout(resolve, Math.max(1, Math.min(next - performance.now(), leaseMs / 4)))
-      wake = () => { clearTimeout(timer); resolve() }
-      if (intake.busy) wake() // it rang meanwhile
-      aborter.signal.addEventListener('abort', wake, { once: true })
+      endSleep = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      aborter.signal.addEventListener('abort', endSleep, { once: true })
+      if (rung) endSleep()
     })
-    aborter.signal.removeEventListener('abort', wake)
-    wake = () => {}
+    aborter.signal.removeEventListener('abort', endSleep)
+    endSleep = () => {}
   }
 
   const done = run()

@@ -24,6 +24,7 @@ async function main (roles: readonly string[]): Promise<void> {
   const stop = async (): Promise<void> => { process.exit(await life.close() ? 0 : 1) }
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => { void stop() })
   process.on('disconnect', () => { void stop() })
+  if (process.send !== undefined && !process.connected) void stop() // the launcher was gone before this line
 
   try {
     if (roles.includes('migrate')) {

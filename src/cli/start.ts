@@ -17,7 +17,7 @@ import { checkGivenPostgres, checkGivenRedis } from '../dev/given.ts'
 import { LIBRARY } from '../dev/postgres-binaries.ts'
 import { startPostgres } from '../dev/postgres.ts'
 import { freePort, portError } from '../dev/ports.ts'
-import { endProcess, waitGone, type RunningServer } from '../dev/processes.ts'
+import { endProcess, type RunningServer } from '../dev/processes.ts'
 import { startRedis } from '../dev/redis.ts'
 import { forgetProcesses, lockDataDir, rememberedProcesses, rememberProcess, removeRunFile, writeRunFile } from '../dev/run-file.ts'
 import { keptSigningKey } from '../dev/secrets.ts'
@@ -122,13 +122,14 @@ function holdDataDir (dataDir: string): () => void {
   }
 }
 
-/** Children of a launcher that was killed drain by themselves; they hold the port and the servers until then. */
+/**
+ * Children of a launcher that was killed drain by themselves; they hold the port and the servers until then. They are asked once
+ * more: one that was just starting may have missed the end of its channel.
+ */
 async function endLeftovers (dataDir: string, drainMs: number, out: (line: string) => void): Promise<void> {
   const left = rememberedProcesses(dataDir)
   if (left.length > 0) out(`Waiting for processes of a killed npm start to end: ${left.map(({ name, pid }) => `${name} (pid ${pid})`).join(', ')}`)
-  await Promise.all(left.map(async id => {
-    if (!await waitGone(id, drainMs + CHILD_GRACE_MS)) await endProcess(id, [['SIGTERM', 1000]])
-  }))
+  await Promise.all(left.map(async id => { await endProcess(id, [['SIGTERM', drainMs + CHILD_GRACE_MS]]) }))
   forgetProcesses(dataDir)
 }
 

@@ -107,13 +107,15 @@ async function tryStart (options: PostgresServerOptions, port: number, end: numb
     child.once('error', onEnd)
   })
   const id = child.pid === undefined ? undefined : processId(child.pid)
-  child.unref()
   await log.file.close()
   const url = postgresUrl(options.password, port, options.database)
   let lastError = 'no answer in time'
   while (!gone.signal.aborted && options.signal?.aborted !== true && Date.now() < end) {
     const answer = await askPostgres(postgresUrl(options.password, port, 'postgres'), 'SELECT 1')
-    if (answer.rows !== undefined && id !== undefined && !gone.signal.aborted) return { id, url, port, exited, stop: async () => { await endProcess(id, STOPPING) } }
+    if (answer.rows !== undefined && id !== undefined && !gone.signal.aborted) {
+      child.unref() // only now: until it answers, nothing else may hold this process
+      return { id, url, port, exited, stop: async () => { await endProcess(id, STOPPING) } }
+    }
     lastError = answer.error ?? lastError
     if (/password authentication failed/.test(lastError)) break
     await sleep(20)

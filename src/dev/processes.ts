@@ -20,7 +20,7 @@ export interface RunningServer {
   readonly id: ProcessId
   readonly url: string
   readonly port: number
-  /** Resolves when the process is gone, for whatever reason. */
+  /** Resolves when the process is gone, for whatever reason. Waiting for it does not keep this process alive. */
   readonly exited: Promise<void>
   /** Stops it cleanly, then by force; resolves when it is gone. Twice does nothing more. */
   stop (): Promise<void>

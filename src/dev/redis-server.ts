@@ -60,7 +60,6 @@ async function tryStart (options: RedisServerOptions, port: number, end: number)
   child.stdin?.end(configuration({
     bind: '127.0.0.1', 'protected-mode': 'no', port: String(port), daemonize: 'no', dir, save: '', ...(password === undefined ? {} : { requirepass: password }), ...options.settings,
   }))
-  child.unref()
   await log.file.close()
   const id = child.pid === undefined ? undefined : processId(child.pid)
   const url = redisUrl(port, password)
@@ -68,7 +67,10 @@ async function tryStart (options: RedisServerOptions, port: number, end: number)
     await options.onSpawn?.(id, port)
     while (!gone.signal.aborted && options.signal?.aborted !== true && Date.now() < end) {
       const answer = await askRedis(url)
-      if (answer.info !== undefined && answer.info.loading === '0' && !gone.signal.aborted) return { id, url, port, exited, stop: async () => { await endProcess(id, STOPPING) } }
+      if (answer.info !== undefined && answer.info.loading === '0' && !gone.signal.aborted) {
+        child.unref() // only now: until it answers, nothing else may hold this process
+        return { id, url, port, exited, stop: async () => { await endProcess(id, STOPPING) } }
+      }
       failure = answer.error ?? failure
       await sleep(15)
     }

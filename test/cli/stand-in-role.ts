@@ -44,6 +44,7 @@ const drain = async (): Promise<void> => {
 }
 process.on('SIGTERM', () => { void drain() })
 process.on('disconnect', () => { void drain() })
+if (process.send !== undefined && !process.connected) void drain() // it was gone before we listened
 process.on('SIGINT', () => { appendFileSync(join(DATA_DIR, 'interrupted'), `${role}\n`) }) // must never reach it
 writeFileSync(join(DATA_DIR, `ready-${role}`), '')
 process.send?.({ ready: true, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` })

@@ -70,7 +70,7 @@ t.test('any part that is killed comes back, and a launcher that is killed is tak
 
   const projector = rememberedProcesses(dataDir).find(({ name }) => name === 'projector')
   process.kill(projector?.pid ?? 0, 'SIGKILL')
-  await until(() => { const now = rememberedProcesses(dataDir).find(({ name }) => name === 'projector'); return now !== undefined && now.pid !== projector?.pid }, { what: 'another projector' })
+  await until(() => /The projector is back/.test(first.out()), { what: 'another projector' })
 
   for (const id of serversOf(dataDir)) signalProcess(id, 'SIGKILL') // Redis, Postgres, its workers
   await until(async () => (await askRedis(redisUrl)).info !== undefined, { what: 'Redis on the same port' })

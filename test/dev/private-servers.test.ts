@@ -26,7 +26,7 @@ t.test('the private Redis keeps every write, loads an AOF that was cut off, and 
   await client.set('kept', 'yes')
   await client.set('cut', 'x'.repeat(100))
   signalProcess(first.id, 'SIGKILL')
-  await first.exited
+  await waitGone(first.id, 2000)
   const dir = join(dataDir, 'redis', 'appendonlydir')
   const file = join(dir, readdirSync(dir).find(name => name.endsWith('.incr.aof')) ?? '')
   truncateSync(file, statSync(file).size - 20)
@@ -60,7 +60,7 @@ t.test('a Redis whose launcher was killed is taken over, one that cannot be aske
   t.not(third.id.pid, first.id.pid)
   t.notOk(isAlive(first.id), 'never two over the same files')
   t.equal(said.length, 1)
-  await second.exited
+  await waitGone(second.id, 2000)
   await third.stop()
 })
 
