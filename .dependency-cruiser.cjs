@@ -8,7 +8,7 @@ const LAYERS = [
   ['edges', '^(src/(gateway|http|jobs)/|projections/)'],
   ['shell', '^src/(commands|auth)/'],
   ['stores', '^src/(store|log)/'],
-  ['base', '^src/(telemetry/|config\\.ts|lifecycle\\.ts)'],
+  ['base', '^src/(telemetry/|config\\.ts|lifecycle\\.ts|ids\\.ts)'],
   ['domain', '^src/domain/'],
 ]
 
@@ -47,6 +47,8 @@ module.exports = {
     { name: 'dev-is-for-entries-and-tests', severity: 'error', from: { path: '^(src|projections)/', pathNot: '^src/(cli|dev)/' }, to: { path: '^src/dev/' } },
     door('ioredis-through-log', 'ioredis', '^src/(log|dev)/'),
     door('pg-through-the-pool', 'pg', '^src/(store/(pool|migrate)\\.ts|dev/)'),
+    door('jwt-in-auth-and-http', '@fastify/jwt', '^src/(auth|http)/'),
+    door('fast-jwt-through-fastify-jwt', 'fast-jwt', '^$'),
     door('ws-in-the-gateway', 'ws|@fastify/websocket', '^src/(gateway|cli)/'),
     { name: 'not-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
   ],

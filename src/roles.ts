@@ -10,7 +10,7 @@ import { createReconciler, startReconciling } from '../projections/reconcile.ts'
 import { createAccounts } from './auth/accounts.ts'
 import { createPasswords } from './auth/passwords.ts'
 import { createSessions } from './auth/sessions.ts'
-import { createTokens } from './auth/tokens.ts'
+import { createTokens, readSigningKey } from './auth/tokens.ts'
 import { createAccess } from './commands/access.ts'
 import { createCommands } from './commands/commands.ts'
 import { createFirstResults, type ArchiveLook } from './commands/first-results.ts'
@@ -18,7 +18,7 @@ import { ensureLobby } from './commands/lobby.ts'
 import type { Config } from './config.ts'
 import { createGateway } from './gateway/gateway.ts'
 import type { Readiness } from './http/health.ts'
-import { createHttp, createOps } from './http/server.ts'
+import { addRoutes, createOps, createServer } from './http/server.ts'
 import { uuidv7 } from './ids.ts'
 import { expireSessions } from './jobs/expire-sessions.ts'
 import { startJobs } from './jobs/jobs.ts'
@@ -91,7 +91,9 @@ async function untilLifted ({ fence, reconciling, logger }: Shared, signal: Abor
 export async function openGateway (life: Lifecycle, shared: Shared): Promise<string> {
   const { config, logger, metrics, clock, keys, store, redis, redisUrl, log, reconciling } = shared
   if (config.JWT_PRIVATE_KEY === undefined) throw new RoleUnfit('JWT_PRIVATE_KEY must be set to run a gateway by itself: an Ed25519 key, the same for all gateways; `npm start` makes one.')
-  const tokens = createTokens({ privateKey: config.JWT_PRIVATE_KEY, lifetimeS: config.ACCESS_TOKEN_S, clock })
+  const signingKey = readSigningKey(config.JWT_PRIVATE_KEY)
+  const app = await createServer({ signingKey, metrics, logger })
+  const tokens = createTokens({ jwt: app.jwt, key: signingKey, lifetimeS: config.ACCESS_TOKEN_S, clock })
   await untilLifted(shared, life.signal)
 
   const subscriptions = await life.open('subscriptions', () => createSubscriptions({ client: connectSubscriber(redisUrl, 'gateway-bells', logger), logger }), subscriptions => { subscriptions.close() })
@@ -114,7 +116,7 @@ export async function openGateway (life: Lifecycle, shared: Shared): Promise<str
   }), async commands => { await commands.drained() })
   const access = createAccess({ log, clock })
   const sessions = createSessions({ store, tokens, refreshLifetimeS: config.REFRESH_TOKEN_S, clock, newId: uuidv7, metrics, logger })
-  const accounts = createAccounts({ store, passwords: createPasswords(), sessions, clock, newId: uuidv7, metrics })
+  const accounts = createAccounts({ store, passwords: createPasswords(), sessions, guests: config.GUESTS === 'on', clock, newId: uuidv7, metrics })
   await ensureLobby({ commands, log, archived: async roomId => (await archiveOf(roomId, 0, 1)).length > 0, logger })
 
   const fenced = await life.open('fence watch', () => watchFence(shared), watch => { watch.stop() })
@@ -127,7 +129,7 @@ export async function openGateway (life: Lifecycle, shared: Shared): Promise<str
     return { ok: Object.values(checks).every(check => check === 'ok'), checks }
   }
 
-  const app = createHttp({ config, commands, access, log, store, recentRooms, tokens, accounts, metrics, logger, newId: uuidv7, ready })
+  addRoutes(app, { config, commands, access, log, store, recentRooms, tokens, accounts, metrics, logger, newId: uuidv7, ready })
   const gateway = await createGateway(app, { config, access, commands, tail, log, readArchive: archiveOf, verify: tokens.verify, newId: uuidv7, clock, metrics, logger })
   return await life.open('http', async () => await app.listen({ host: config.HOST, port: config.PORT }), async () => {
     await gateway.stop(config.DRAIN_MS / 2)

@@ -14,16 +14,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { ensureUsers } from '../auth/imported-users.ts'
 import { createCommands } from '../commands/commands.ts'
 import { createFirstResults, keyOf, type FirstResults } from '../commands/first-results.ts'
-import type { Commands, Outcome } from '../commands/request.ts'
+import type { Commands } from '../commands/request.ts'
 import type { Config } from '../config.ts'
 import type { Command } from '../domain/commands.ts'
+import { REJECTIONS } from '../domain/rejections.ts'
 import { uuidv7 } from '../ids.ts'
 import { checkRedisPartitions } from '../log/deployment.ts'
 import { createKeys } from '../log/keys.ts'
 import { createRedisLog } from '../log/redis-log.ts'
 import { connectRedis } from '../log/redis.ts'
 import { archiveLook } from '../roles.ts'
+import { ARCHIVE } from '../store/archive.ts'
 import { appliedSeqs } from '../store/checkpoints.ts'
+import { HISTORY } from '../store/history.ts'
 import { openStore, type Store } from '../store/pool.ts'
 import { createLogger } from '../telemetry/logging.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
@@ -35,8 +38,9 @@ import { reachStores } from './reach.ts'
 
 /** Lines whose events are under way at the same time. */
 const WINDOW = 512
-const RETRIES_MAX = 60
 const RETRY_MS = 500
+/** How long Redis or Postgres may be away before the import gives up. */
+const PATIENCE_MS = 60_000
 /** How long the projections may stand still before the import gives up waiting for them. */
 const STALLED_MS = 30_000
 
@@ -62,7 +66,7 @@ export async function importCommand (args: string[], given: Config): Promise<num
     const room = await importedRoom({ name, store, log: roomLog, commands })
     const users = await ensureUsers({ store, newId: uuidv7, clock: Date.now }, lines.flatMap(({ nick, to }) => to === undefined ? [nick] : [nick, to]))
     const { added, refused } = await send({ room, lines, users, commands, firstResults })
-    const { heads } = await roomLog.heads([room])
+    const { heads } = await persistently(async () => await roomLog.heads([room]))
     await untilProjected(store, room, heads.get(room)?.seq ?? 0)
     report({ name, room, files, lines, added, unread: [...unread, ...refused] })
     return 0
@@ -106,30 +110,54 @@ async function readFiles (files: string[], date: string | undefined): Promise<{ 
   return { lines, unread }
 }
 
-/** Sends window after window; the next begins when the last is in the log, so a killed run leaves no gap of more than one. */
+/**
+ * Sends window after window; the next begins when the last is in the log. What a window's lines ask for is appended in their
+ * order or not at all, so after a fault the log has a part of the window from its beginning: the window is begun again, as
+ * a second run would, with those lines left out.
+ */
 async function send ({ room, lines, users, commands, firstResults }: { room: string, lines: Line[], users: Map<string, string>, commands: Commands, firstResults: FirstResults }): Promise<{ added: Record<string, number>, refused: Unread[] }> {
   const added: Record<string, number> = {}
   const refused: Unread[] = []
   const inside = new Set<string>() // known to be in the room, by what this run has seen
   const session = randomUUID()
   const progress = createProgress({ total: lines.length, what: 'lines' })
-  for (let from = 0; from < lines.length; from += WINDOW) {
-    const steps = lines.slice(from, from + WINDOW).map(line => ({ line, steps: stepsOf(line, room, users) })).filter(({ steps }) => steps.length > 0)
-    const own = steps.map(({ steps }) => ({ author: steps.at(-1)!.user_id, client_id: steps.at(-1)!.key }))
+
+  async function sendWindow (window: Array<{ line: Line, steps: Step[] }>): Promise<void> {
+    const own = window.map(({ steps }) => ({ author: steps.at(-1)!.user_id, client_id: steps.at(-1)!.key }))
     const found = await firstResults(room, own)
-    const missing = steps.filter((_, i) => !found.has(keyOf(own[i]!)))
-    await Promise.all(missing.map(async ({ line, steps }) => {
-      // Not awaited one by one: the order of these calls is the order in the log.
-      const outcomes = steps.filter(step => isNeeded(step, inside)).map(async step => ({ step, outcome: await untilTaken(commands, step, session) }))
-      for (const { step, outcome } of await Promise.all(outcomes)) {
-        if (outcome.ok && outcome.changed && !outcome.duplicate) added[step.command.type] = (added[step.command.type] ?? 0) + 1
-        if (!outcome.ok && !step.mayFail) refused.push({ file: line.file, line: line.line, text: line.content ?? line.kind, why: `${outcome.rejection.code}: ${outcome.rejection.message}` })
-      }
-    }))
+    const asked = window.filter((_, i) => !found.has(keyOf(own[i]!))).flatMap(({ line, steps }) => steps.filter(step => isNeeded(step, inside)).map(step => ({ line, step })))
+    // Not awaited one by one: the order of these calls is the order in the log.
+    const outcomes = await Promise.all(asked.map(async ({ step: { user_id, command, key, at } }) => await commands.execute({ command, user_id, session, client_id: key, resend: true, at })))
+    for (const [i, outcome] of outcomes.entries()) if (outcome.ok && outcome.changed && !outcome.duplicate) added[asked[i]!.step.command.type] = (added[asked[i]!.step.command.type] ?? 0) + 1
+    for (const [i, outcome] of outcomes.entries()) {
+      const { line, step } = asked[i]!
+      if (outcome.ok) continue
+      if (REJECTIONS[outcome.rejection.code].retry) throw new Error(outcome.rejection.message)
+      if (!step.mayFail) refused.push({ file: line.file, line: line.line, text: line.content ?? line.kind, why: `${outcome.rejection.code}: ${outcome.rejection.message}` })
+    }
+  }
+
+  for (let from = 0; from < lines.length; from += WINDOW) {
+    const window = lines.slice(from, from + WINDOW).map(line => ({ line, steps: stepsOf(line, room, users) })).filter(({ steps }) => steps.length > 0)
+    await persistently(async () => { await sendWindow(window) }, () => { inside.clear() })
     progress.at(Math.min(from + WINDOW, lines.length))
   }
   progress.end()
   return { added, refused }
+}
+
+/** Tries again what failed, for as long as a restart of Redis or Postgres may take. Throws CommandFailed. */
+async function persistently<T> (attempt: () => Promise<T>, onFailure: () => void = () => {}): Promise<T> {
+  for (const deadline = Date.now() + PATIENCE_MS; ;) {
+    try {
+      return await attempt()
+    } catch (error) {
+      onFailure()
+      if (error instanceof CommandFailed) throw error
+      if (Date.now() > deadline) throw new CommandFailed(`Redis or Postgres cannot be reached: ${(error as Error).message}. Run the same command again: it goes on where it was.`)
+      await sleep(RETRY_MS)
+    }
+  }
 }
 
 /**
@@ -159,21 +187,11 @@ function isNeeded ({ user_id, command }: Step, inside: Set<string>): boolean {
   return true
 }
 
-async function untilTaken (commands: Commands, { user_id, command, key, at }: Step, session: string): Promise<Outcome> {
-  for (let tries = 0; ; tries++) {
-    const outcome = await commands.execute({ command, user_id, session, client_id: key, resend: true, at })
-    const passing = !outcome.ok && ['unavailable', 'overloaded', 'conflict'].includes(outcome.rejection.code)
-    if (!passing) return outcome
-    if (tries >= RETRIES_MAX) throw new CommandFailed(`The log does not take events: ${outcome.rejection.message}. Run the same command again: it goes on where it was.`)
-    await sleep(RETRY_MS)
-  }
-}
-
 async function untilProjected (store: Store, room: string, head: number): Promise<void> {
   const progress = createProgress({ total: head, what: 'events projected' })
   let movedAt = Date.now()
   for (let last = -1; ;) {
-    const applied = await Promise.all(['archive_v1', 'history_v1'].map(async projection => (await appliedSeqs(store, projection, [room])).get(room) ?? 0))
+    const applied = await persistently(async () => await Promise.all([ARCHIVE, HISTORY].map(async projection => (await appliedSeqs(store, projection, [room])).get(room) ?? 0)))
     const least = Math.min(...applied)
     progress.at(least)
     if (least >= head) return progress.end()

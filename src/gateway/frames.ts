@@ -35,7 +35,7 @@ export const ClientFrames = {
     token: Type.Optional(Type.String({ minLength: 1, maxLength: 8192 })),
     device_id: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
     resume: Type.Optional(Type.Object({
-      rooms: Type.Optional(Type.Record(RoomId, Position)),
+      rooms: Type.Optional(Type.Record(RoomId, Position, { additionalProperties: false })), // else keys that are no room pass unchecked
     })),
   }),
   subscribe: Type.Object({ type: Type.Literal('subscribe'), ref: Ref, room_id: RoomId, after: Type.Optional(Position) }),
@@ -75,6 +75,10 @@ export function readFrame (text: string): Read {
     const path = `${error?.instancePath ?? ''}${missing === undefined ? '' : `/${missing}`}`.slice(1, 200).replaceAll('/', '.')
     return { rejection: reject('bad_frame', `The field ${path === '' ? '(frame)' : path} ${missing === undefined ? error?.message ?? 'is wrong' : 'is missing'}`), ...ref, field: path }
   }
-  if (typeof frame.room_id === 'string') frame.room_id = resolveRoomId(frame.room_id)
-  return { frame: frame as unknown as ClientFrame }
+  const read = frame as unknown as ClientFrame
+  if (read.type === 'hello') {
+    const { resume } = read
+    if (resume?.rooms !== undefined) resume.rooms = Object.fromEntries(Object.entries(resume.rooms).map(([id, place]) => [resolveRoomId(id), place]))
+  } else if (read.type !== 'ping') read.room_id = resolveRoomId(read.room_id)!
+  return { frame: read }
 }

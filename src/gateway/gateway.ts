@@ -64,9 +64,13 @@ export async function createGateway (app: FastifyInstance, options: GatewayOptio
       maxPayload: config.FRAME_BYTES_MAX,
       clientTracking: false,
       perMessageDeflate: false,
-      handleProtocols: protocols => protocols.has(SUBPROTOCOL) ? SUBPROTOCOL : false,
+      // One that we do not speak is taken and closed with 4201: without any, clients give up before they see the code.
+      handleProtocols: protocols => protocols.has(SUBPROTOCOL) ? SUBPROTOCOL : [...protocols][0] ?? false,
     },
     errorHandler: (error, socket) => {
+      // What is wrong with a frame or with TCP comes here too. ws ends those itself, with 1002, 1007 or 1009, which must not be cut off.
+      const { code = '', syscall } = error as NodeJS.ErrnoException
+      if (syscall !== undefined || code.startsWith('WS_ERR_') || code.startsWith('ERR_STREAM_')) return
       logger.error({ err: error }, 'a connection failed')
       socket.terminate()
     },
@@ -127,9 +131,14 @@ export async function createGateway (app: FastifyInstance, options: GatewayOptio
 function arrivalOf ({ query, headers }: FastifyRequest): Arrival {
   const { token, room_id, after } = query as Record<string, unknown>
   const [, bearer] = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? []
+  const room = typeof room_id === 'string' ? resolveRoomId(room_id) : undefined
+  const seq = typeof after === 'string' && /^\d{1,16}$/.test(after) ? Number(after) : undefined
+  const afterIsWrong = after !== undefined && (seq === undefined || !Number.isSafeInteger(seq))
   return {
     token: bearer ?? (typeof token === 'string' && token !== '' ? token : undefined),
-    room_id: typeof room_id === 'string' ? resolveRoomId(room_id) : undefined,
-    after: typeof after === 'string' && /^\d{1,15}$/.test(after) ? Number(after) : undefined,
+    room_id: room,
+    after: seq,
+    // Left out they mean something else: no room, live from the head. So what cannot be read must be said.
+    wrong: room_id !== undefined && room === undefined ? 'room_id' : afterIsWrong ? 'after' : undefined,
   }
 }

@@ -21,6 +21,8 @@ import type { Subscriptions } from './subscriptions.ts'
 
 /** Milliseconds that a closing socket has before it is cut. */
 const CLOSING_MS = 3000
+/** Close codes that are counted by themselves: a client may name any of 2,000 others, each of which would be a series. */
+const CODES = new Set<number>([1000, 1001, 1002, 1005, 1006, 1007, 1009, ...Object.values(CLOSE).map(({ code }) => code)])
 
 /** What a checked token says. Epoch milliseconds. */
 export interface Identity { readonly user_id: string, readonly session_id: string, readonly expires_at: number }
@@ -46,6 +48,8 @@ export interface Arrival {
   readonly token?: string | undefined
   readonly room_id?: string | undefined
   readonly after?: number | undefined
+  /** The one of the two that could not be read. */
+  readonly wrong?: 'room_id' | 'after' | undefined
 }
 
 export class Connection {
@@ -73,7 +77,10 @@ export class Connection {
     ws.on('message', (data, isBinary) => { this.#onMessage(data as Buffer, isBinary) })
     ws.on('pong', () => { this.#alive = true })
     ws.on('close', code => { this.#onClose(code) })
-    ws.on('error', error => { deps.logger.debug({ reason: error.message }, 'a socket failed') }) // ws closes it with 1002, 1007 or 1009
+    ws.on('error', error => { // ws closes it with 1002, 1007 or 1009
+      deps.logger.debug({ reason: error.message }, 'a socket failed')
+      this.#cutSoon()
+    })
     if (arrival.token === undefined) this.#greeting = setTimeout(() => { this.end('token_expired') }, config.HELLO_MS)
     else this.#authenticate(arrival.token)
   }
@@ -127,19 +134,19 @@ export class Connection {
   }
 
   #onHello (frame: ClientFrame & { type: 'hello' }): void {
-    if (frame.token !== undefined && !this.#authenticate(frame.token)) return
+    if (frame.token !== undefined && !this.#authenticate(frame.token, frame)) return
     if (this.#identity === undefined) return this.#error(frame, reject('unauthenticated', 'The hello needs a token'))
     if (frame.token === undefined) this.#welcome()
     if (frame.ref !== undefined) this.outbox.send({ type: 'ack', ref: frame.ref })
     for (const [roomId, after] of Object.entries(frame.resume?.rooms ?? {})) this.#subscribe(roomId, after)
   }
 
-  #authenticate (token: string): boolean {
+  #authenticate (token: string, frame: { ref?: number | undefined } = {}): boolean {
     const identity = this.#deps.verify(token)
     const known = this.#identity
     if (identity === undefined || (known !== undefined && known.user_id !== identity.user_id)) {
       this.#deps.metrics.authFailures.inc({ reason: 'socket_token' })
-      this.#error({}, reject('unauthenticated'))
+      this.#error(frame, reject('unauthenticated'))
       this.#step('token bad', () => { this.#sayBye('token_expired') })
       return false
     }
@@ -150,9 +157,10 @@ export class Connection {
     clearTimeout(this.#greeting)
     this.#identity = identity
     this.#step('token good', () => { this.#welcome() })
-    const { room_id, after } = this.#arrival ?? {}
+    const { room_id, after, wrong } = this.#arrival ?? {}
     this.#arrival = undefined
-    if (room_id !== undefined) this.#subscribe(room_id, after === undefined ? undefined : { seq: after })
+    if (wrong !== undefined) this.outbox.send({ type: 'error', ...reject('bad_frame', `The query's ${wrong} is wrong`), field: wrong })
+    else if (room_id !== undefined) this.#subscribe(room_id, after === undefined ? undefined : { seq: after })
     return true
   }
 
@@ -227,7 +235,11 @@ export class Connection {
     this.outbox.flush()
     this.#ws.resume() // a paused socket would never see the client's close
     this.#ws.close(code, reason)
-    // A client that does not read would keep the socket, and what waits for it, for as long as it likes.
+    this.#cutSoon()
+  }
+
+  /** A client that does not read would keep the closing socket, and what waits for it, for as long as it likes. */
+  #cutSoon (): void {
     setTimeout(() => { this.#ws.terminate() }, CLOSING_MS).unref()
   }
 
@@ -236,7 +248,7 @@ export class Connection {
       clearTimeout(this.#greeting)
       this.#deps.subscriptions.removeAll(this)
       if (this.userId !== undefined) this.#deps.release(this.userId)
-      this.#deps.metrics.closes.inc({ code: String(code) })
+      this.#deps.metrics.closes.inc({ code: CODES.has(code) ? String(code) : 'other' })
     })
   }
 }

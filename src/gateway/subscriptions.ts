@@ -68,13 +68,18 @@ export function createSubscriptions ({ hub, access, resume, config, metrics, log
   /** Ends a subscription that could not be brought to live, and says why. */
   function drop (connection: Subscribing, roomId: string, subscription: Subscription, rejection: Rejection): void {
     if (subscription.gone) return
+    const { ref } = subscription
+    subscription.ref = undefined
     end(connection, roomId, subscription)
-    answerError(connection, roomId, rejection, subscription.ref)
+    answerError(connection, roomId, rejection, ref)
   }
 
   function end (connection: Subscribing, roomId: string, subscription: Subscription): void {
     subscription.gone = true
     subscription.feed?.leave(subscription)
+    const { ref } = subscription
+    subscription.ref = undefined
+    if (ref !== undefined) answerError(connection, roomId, reject('conflict', 'Before this was done, the room was subscribed to again, or left'), ref)
     const rooms = all.get(connection)
     if (rooms?.get(roomId) === subscription) rooms.delete(roomId)
     if (rooms?.size === 0) all.delete(connection)
@@ -86,9 +91,8 @@ export function createSubscriptions ({ hub, access, resume, config, metrics, log
       if (rooms === undefined) all.set(connection, rooms = new Map())
       const before = rooms.get(roomId)
       if (before !== undefined) { // again, from another position: begins anew
-        before.gone = true
-        before.feed?.leave(before)
-        rooms.delete(roomId)
+        end(connection, roomId, before)
+        all.set(connection, rooms)
       }
       if (rooms.size >= config.SUBSCRIPTIONS_MAX) return answerError(connection, roomId, reject('too_many_subscriptions'), ref)
       const subscription: Subscription = { outbox: connection.outbox, state: 'catching up', buffer: [], reset: undefined, beat: 0, feed: undefined, gone: false, ref }
@@ -115,7 +119,10 @@ export function createSubscriptions ({ hub, access, resume, config, metrics, log
     },
 
     removeAll (connection) {
-      for (const [roomId, subscription] of [...all.get(connection) ?? []]) end(connection, roomId, subscription)
+      for (const [roomId, subscription] of [...all.get(connection) ?? []]) {
+        subscription.ref = undefined // `bye` is answer enough
+        end(connection, roomId, subscription)
+      }
       all.delete(connection)
     },
 

@@ -82,7 +82,10 @@ function integersOf (schema: TSchema): string[] {
   return Object.keys(properties).filter(name => properties[name]?.type === 'integer')
 }
 
-/** A hook that lets only those in who bring a valid access token: `Authorization: Bearer …`. */
+/**
+ * A hook that lets only those in who bring a valid access token: `Authorization: Bearer …`. It asks `tokens` as the WebSocket
+ * does, not `request.jwtVerify()`: one way to check a token, by our clock, and one "no" for everything that is wrong with one.
+ */
 export function createRequireUser ({ tokens, metrics }: { tokens: Tokens, metrics: Metrics }) {
   return async (request: FastifyRequest, _reply: FastifyReply): Promise<void> => {
     const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? []

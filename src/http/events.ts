@@ -46,7 +46,14 @@ export function eventsRoutes (app: App, { access, log, store }: EventsDeps): voi
 }
 
 /** The events after `after`, without holes, at most `limit`. Throws LogFault where neither log nor archive has what should be there. */
-export async function readRun ({ log, store }: Pick<EventsDeps, 'log' | 'store'>, roomId: string, after: number, limit: number, headSeq: number): Promise<LogEvent[]> {
+export async function readRun (deps: Pick<EventsDeps, 'log' | 'store'>, roomId: string, after: number, limit: number, headSeq: number): Promise<LogEvent[]> {
+  const run = await readOn(deps, roomId, after, limit, headSeq)
+  if (run.length === 0 && after < headSeq) throw new LogFault('unavailable', `neither log nor archive has seq ${after + 1} of a room whose head is ${headSeq}`)
+  return run
+}
+
+/** The same, as far as log and archive have it. `headSeq` is the head as it was before: up to there events must be somewhere. */
+export async function readOn ({ log, store }: Pick<EventsDeps, 'log' | 'store'>, roomId: string, after: number, limit: number, headSeq: number): Promise<LogEvent[]> {
   const hot = await log.read(roomId, after, limit)
   if (hot[0]?.seq === after + 1 || (hot.length === 0 && after >= headSeq)) return hot
   // The stream begins later: it is trimmed only behind the archive's checkpoint, so the archive has all that is below.
@@ -56,6 +63,5 @@ export async function readRun ({ log, store }: Pick<EventsDeps, 'log' | 'store'>
     if (event.seq === expected && run.length < limit) run.push(event)
     else if (event.seq > expected) break
   }
-  if (run.length === 0) throw new LogFault('unavailable', `neither log nor archive has seq ${after + 1} of a room whose head is ${headSeq}`)
   return run
 }

@@ -1,6 +1,7 @@
 /**
  * Messages of a room: pages of them, and sending one. What was acked is on the next page that anyone loads: the page reaches
- * into the log where the projection is behind. Whether the asker may read is asked before, of the room itself [G9].
+ * into the log where the projection is behind, and into the archive for what is trimmed from the log already. Whether the
+ * asker may read is asked before, of the room itself [G9].
  */
 import Type from 'typebox'
 import type { Access } from '../commands/access.ts'
@@ -12,7 +13,7 @@ import type { RoomLog } from '../log/log.ts'
 import { messagePage } from '../store/history.ts'
 import type { Store } from '../store/pool.ts'
 import { AppendHeaders, commandOf, identityOf, Limit, listOf, Position, roomIdOf, RoomParams, type App } from './app.ts'
-import { readRun } from './events.ts'
+import { readOn, readRun } from './events.ts'
 import { Refusal, refuse, sendProblem } from './problems.ts'
 
 const Message = Type.Object({
@@ -45,7 +46,9 @@ export function messagesRoutes (app: App, { access, commands, log, store }: Mess
     const room_id = roomIdOf(request)
     const reading = await access.reading(room_id, identityOf(request).user_id)
     if (!reading.allowed) throw new Refusal(reading.rejection)
-    const { items, next, as_of } = await messagePage({ store, log, decode: decodeEvent, chainOf }, { room_id, from: reading.from, before, after, around, limit })
+    // Where history is behind the archive, the stream may be trimmed up to there: the page is given both as one log.
+    const whole = { read: async (roomId: string, after: number, limit: number) => await readOn({ log, store }, roomId, after, limit, reading.room.seq) }
+    const { items, next, as_of } = await messagePage({ store, log: whole, decode: decodeEvent, chainOf }, { room_id, from: reading.from, before, after, around, limit })
     return { items: items.map(item => ({ ...item, reactions: [], mentions: [] })), next, as_of }
   })
 

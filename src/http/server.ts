@@ -1,15 +1,17 @@
 /**
- * The HTTP API of a gateway, ready for its owner to register the WebSocket on and to listen with; and the small server of health and
- * metrics for processes without a gateway.
+ * The HTTP server of a gateway, in two steps: `createServer` makes it, able to sign and verify tokens (`app.jwt`); `addRoutes`
+ * adds the API, which is made of what needs those tokens. And the small server of health and metrics for processes without a
+ * gateway.
  *
  * Bodies, headers and times are bounded, so that no client, however slow or large, holds more than its share. Whatever goes
  * wrong is answered with a problem (`problems.ts`). No line is logged for a request unless the level is `debug`.
  */
 import { isUtf8 } from 'node:buffer'
 import type { Server } from 'node:http'
-import { fastify, type FastifyInstance, type FastifyHttpOptions } from 'fastify'
+import fastifyJwt from '@fastify/jwt'
+import { fastify, type FastifyInstance, type FastifyHttpOptions, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Accounts } from '../auth/accounts.ts'
-import type { Tokens } from '../auth/tokens.ts'
+import { jwtOptions, type SigningKey, type Tokens } from '../auth/tokens.ts'
 import type { Logger } from '../telemetry/logging.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { createRequireUser, validatorCompiler, type App } from './app.ts'
@@ -30,22 +32,38 @@ const HEADER_BYTES_MAX = 16_384
 const REQUEST_MS = 15_000
 const KEEP_ALIVE_MS = 65_000 // longer than the 60 s of common load balancers, so that it is they who close
 const SILENCE_MS = 120_000
+/** The route of what has none. */
+const UNKNOWN = 'unknown'
 
 /** What every server of Millrace needs. */
-export interface OpsDeps {
-  config: { readonly METRICS_FROM?: string | undefined }
+export interface ServerDeps {
   metrics: Metrics
   logger: Logger
-  ready: () => Promise<Readiness>
   /** Milliseconds a request may take to arrive; for tests. */
   requestMs?: number
 }
 
-export type HttpDeps = OpsDeps & RoomsDeps & MessagesDeps & EventsDeps & { tokens: Tokens, accounts: Accounts }
+/** What the routes need that every process has. */
+export interface OpsRoutesDeps {
+  config: { readonly METRICS_FROM?: string | undefined }
+  metrics: Metrics
+  logger: Logger
+  ready: () => Promise<Readiness>
+}
+
+export type OpsDeps = ServerDeps & OpsRoutesDeps
+
+export type RoutesDeps = OpsRoutesDeps & RoomsDeps & MessagesDeps & EventsDeps & { tokens: Tokens, accounts: Accounts }
+
+/** A gateway's server, without routes. `app.jwt` signs and verifies with `signingKey`. */
+export async function createServer ({ signingKey, ...deps }: ServerDeps & { signingKey: SigningKey }): Promise<FastifyInstance> {
+  const app = createBareServer(deps)
+  await app.register(fastifyJwt, jwtOptions(signingKey)) // awaited: `app.jwt` is there after it
+  return app
+}
 
 /** The API. The caller registers what else belongs on the port (the WebSocket), then listens; `close` ends both. */
-export function createHttp (deps: HttpDeps): FastifyInstance {
-  const app = createServer(deps)
+export function addRoutes (app: FastifyInstance, deps: RoutesDeps): void {
   app.decorateRequest('identity', null)
   app.setValidatorCompiler(validatorCompiler as never)
 
@@ -64,19 +82,25 @@ export function createHttp (deps: HttpDeps): FastifyInstance {
     messagesRoutes(signedIn, deps)
     eventsRoutes(signedIn, deps)
   })
-  return app
 }
 
 /** Health and metrics only, for a process without a gateway. */
 export function createOps (deps: OpsDeps): FastifyInstance {
-  const app = createServer(deps)
+  const app = createBareServer(deps)
   healthRoutes(app, deps)
   metricsRoutes(app, { ...deps, from: deps.config.METRICS_FROM })
   return app
 }
 
-function createServer ({ logger, requestMs = REQUEST_MS }: OpsDeps): FastifyInstance {
+function createBareServer ({ metrics, logger, requestMs = REQUEST_MS }: ServerDeps): FastifyInstance {
   const answerError = createErrorHandler(logger)
+  /** By route, not by URL: it has IDs in it, and its query may carry a token. */
+  const count = ({ method, is404, routeOptions }: FastifyRequest, { statusCode: status, elapsedTime }: FastifyReply): void => {
+    const route = is404 ? UNKNOWN : routeOptions.url ?? UNKNOWN
+    metrics.httpRequests.inc({ method, route, status })
+    metrics.httpSeconds.observe({ route }, elapsedTime / 1000)
+    logger.debug({ method, route, status, ms: Math.round(elapsedTime) }, 'request')
+  }
   const options: FastifyHttpOptions<Server> = {
     logger: false, // a logger for each request costs more than most requests; errors are logged by their handler
     bodyLimit: BODY_BYTES_MAX,
@@ -90,7 +114,10 @@ function createServer ({ logger, requestMs = REQUEST_MS }: OpsDeps): FastifyInst
       headersTimeout: requestMs,
       connectionsCheckingInterval: Math.min(requestMs, 2000), // Node's 30 s would make the two above mean 30 s
     },
-    frameworkErrors: (error, request, reply) => { void answerError(error, request, reply) },
+    frameworkErrors: (error, request, reply) => {
+      void answerError(error, request, reply)
+      count(request, reply) // these never get as far as hooks
+    },
     clientErrorHandler: answerBrokenRequest as never,
     schemaErrorFormatter: describeValidation as never,
   }
@@ -107,12 +134,7 @@ function createServer ({ logger, requestMs = REQUEST_MS }: OpsDeps): FastifyInst
   })
 
   app.addHook('onRequest', async (_request, reply) => { void reply.header('x-content-type-options', 'nosniff') })
-  if (logger.isLevelEnabled('debug')) {
-    // By route, not by URL: a query may carry a token.
-    app.addHook('onResponse', async (request, reply) => {
-      logger.debug({ method: request.method, route: request.routeOptions.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }, 'request')
-    })
-  }
+  app.addHook('onResponse', async (request, reply) => { count(request, reply) })
   return app
 }
 

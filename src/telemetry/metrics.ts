@@ -29,6 +29,9 @@ export function createMetrics (role: string) {
     resumes: counter('resumes_total', 'Catch-ups by result', ['result']),
     resets: counter('resets_total', 'Positions of clients that were reset, by reason', ['reason']),
     deliverySeconds: histogram('delivery_seconds', 'From the time stamped on an event to its delivery into outboxes'),
+    // http
+    httpRequests: counter('http_requests_total', 'HTTP requests answered, by route (its pattern) and status', ['method', 'route', 'status']),
+    httpSeconds: histogram('http_request_seconds', 'From the head of a request to the end of its answer, by route', ['route']),
     // commands and log
     appends: counter('appends_total', 'Commands by outcome', ['outcome']),
     appendSeconds: histogram('append_seconds', 'From a command to its result'),

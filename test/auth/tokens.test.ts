@@ -1,6 +1,6 @@
 import { createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, sign as signBytes } from 'node:crypto'
 import t from 'tap'
-import { createTokens } from '../../src/auth/tokens.ts'
+import { gatewayTokens } from './gateway-tokens.ts'
 
 const pem = (key = generateKeyPairSync('ed25519').privateKey): string => key.export({ type: 'pkcs8', format: 'pem' }).toString()
 
@@ -17,33 +17,33 @@ function forge (header: object, payload: unknown, key = PRIVATE): string {
   return `${input}.${signBytes(null, Buffer.from(input), createPrivateKey(key)).toString('base64url')}`
 }
 
-const tokensAt = (now = NOW, privateKey = PRIVATE) => createTokens({ privateKey, lifetimeS: 900, clock: () => now })
+const tokensAt = async (now = NOW, privateKey = PRIVATE) => await gatewayTokens(privateKey, () => now)
 
 t.test('a token says who signed it for whom, until when', async t => {
-  const tokens = tokensAt()
+  const tokens = await tokensAt()
   const token = tokens.sign(WHO)
   t.same(tokens.verify(token), { ...WHO, expires_at: Date.parse('2026-11-20T10:15:00.000Z') })
   const [header = '', payload = ''] = token.split('.')
   t.same(JSON.parse(Buffer.from(header, 'base64url').toString()), { alg: 'EdDSA', typ: 'JWT', kid: tokens.jwks.keys[0]?.kid })
-  t.match(JSON.parse(Buffer.from(payload, 'base64url').toString()), { iss: 'millrace', aud: 'millrace', sub: WHO.user_id, sid: WHO.session_id, exp: NOW / 1000 - 0.4 + 900 })
+  t.match(JSON.parse(Buffer.from(payload, 'base64url').toString()), { iss: 'millrace', aud: 'millrace', sub: WHO.user_id, sid: WHO.session_id, iat: NOW / 1000 - 0.4, exp: NOW / 1000 - 0.4 + 900 })
   t.ok(tokens.verify(forge({ alg: 'EdDSA', typ: 'JWT' }, claims())), 'the forger of these tests can sign')
 })
 
 t.test('gateways that share the key verify each other\'s tokens, in whatever form it was given', async t => {
-  const token = tokensAt().sign(WHO)
+  const token = (await tokensAt()).sign(WHO)
   const der = createPrivateKey(PRIVATE).export({ type: 'pkcs8', format: 'der' }).toString('base64')
-  for (const form of [PRIVATE, PRIVATE.trim().replaceAll('\n', '\\n'), Buffer.from(PRIVATE).toString('base64'), der]) t.ok(tokensAt(NOW, form).verify(token))
-  t.equal(tokensAt(NOW, pem()).verify(token), undefined)
+  for (const form of [PRIVATE, PRIVATE.trim().replaceAll('\n', '\\n'), Buffer.from(PRIVATE).toString('base64'), der]) t.ok((await tokensAt(NOW, form)).verify(token))
+  t.equal((await tokensAt(NOW, pem())).verify(token), undefined)
 })
 
 t.test('a token ends', async t => {
-  const token = tokensAt().sign(WHO)
-  t.ok(tokensAt(NOW + 899_000).verify(token))
-  t.equal(tokensAt(NOW + 900_000).verify(token), undefined)
+  const token = (await tokensAt()).sign(WHO)
+  t.ok((await tokensAt(NOW + 899_000)).verify(token))
+  t.equal((await tokensAt(NOW + 900_000)).verify(token), undefined)
 })
 
 t.test('forgeries are refused', async t => {
-  const tokens = tokensAt()
+  const tokens = await tokensAt()
   const open = createPublicKey(PRIVATE)
   const hmac = (secret: string | Buffer, alg = 'HS256'): string => {
     const input = `${base64({ alg, typ: 'JWT' })}.${base64(claims())}`
@@ -67,7 +67,8 @@ t.test('forgeries are refused', async t => {
     'no session': forge({ alg: 'EdDSA', typ: 'JWT' }, claims({ sid: undefined })),
     'no user': forge({ alg: 'EdDSA', typ: 'JWT' }, claims({ sub: undefined })),
     'a user that is no text': forge({ alg: 'EdDSA', typ: 'JWT' }, claims({ sub: 7 })),
-    'not valid before tomorrow': forge({ alg: 'EdDSA', typ: 'JWT' }, claims({ nbf: Date.now() / 1000 + 86_400 })),
+    'not valid before tomorrow': forge({ alg: 'EdDSA', typ: 'JWT' }, claims({ nbf: NOW / 1000 + 60 })),
+    'expired a second ago': forge({ alg: 'EdDSA', typ: 'JWT' }, claims({ exp: NOW / 1000 - 1 })),
     'a critical header that nobody knows': forge({ alg: 'EdDSA', typ: 'JWT', crit: ['x'], x: 1 }, claims()),
     'claims that are no object': forge({ alg: 'EdDSA', typ: 'JWT' }, 'claims'),
     'other claims under the signature': `${header}.${base64(claims({ sub: 'root' }))}.${signature}`,
@@ -84,7 +85,7 @@ t.test('forgeries are refused', async t => {
 })
 
 t.test('the published key is the public half, named by its thumbprint', async t => {
-  const { keys: [jwk] } = tokensAt().jwks
+  const { keys: [jwk] } = (await tokensAt()).jwks
   t.same(Object.keys(jwk!).sort(), ['alg', 'crv', 'kid', 'kty', 'use', 'x'])
   const input = forge({ alg: 'EdDSA' }, claims()).split('.')
   const key = createPublicKey({ key: { kty: jwk!.kty, crv: jwk!.crv, x: jwk!.x }, format: 'jwk' })
@@ -92,14 +93,14 @@ t.test('the published key is the public half, named by its thumbprint', async t 
   t.ok(verify(null, Buffer.from(`${input[0]}.${input[1]}`), key, Buffer.from(input[2]!, 'base64url')))
   // RFC 8037 appendix A.3
   const example = { kty: 'OKP', crv: 'Ed25519', d: 'nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }
-  t.equal(tokensAt(NOW, pem(createPrivateKey({ key: example, format: 'jwk' }))).jwks.keys[0]?.kid, 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k')
+  t.equal((await tokensAt(NOW, pem(createPrivateKey({ key: example, format: 'jwk' })))).jwks.keys[0]?.kid, 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k')
 })
 
 t.test('a key that is none is refused in one line that does not show it', async t => {
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
   for (const key of ['', 'secret', Buffer.from('secret').toString('base64'), pem(rsa), PRIVATE.slice(0, 60)]) {
     try {
-      tokensAt(NOW, key)
+      await tokensAt(NOW, key)
       t.fail('it was taken')
     } catch (error) {
       t.match(error, { name: 'SigningKeyUnfit', message: /^JWT_PRIVATE_KEY [^\n]*$/ })

@@ -112,7 +112,8 @@ export interface TestPostgresOptions {
 }
 
 const PASSWORD = 'test'
-const FAST = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', autovacuum_naptime: '10s', shared_buffers: '64MB', dynamic_shared_memory_type: 'mmap' } // mmap: in the data directory, so a killed server leaves nothing in /dev/shm
+// Commits are written at once, so that they outlive a SIGKILL; only the machine's own crash could lose them.
+const FAST = { fsync: 'off', full_page_writes: 'off', autovacuum_naptime: '10s', shared_buffers: '64MB', dynamic_shared_memory_type: 'mmap' } // mmap: in the data directory, so a killed server leaves nothing in /dev/shm
 
 export async function startTestPostgres ({ port = 0, args = [] }: TestPostgresOptions = {}): Promise<TestPostgres> {
   const account = await postgresAccount()

@@ -5,15 +5,15 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import type { Test } from 'tap'
 import { LOBBY_ID } from '../../src/domain/lobby.ts'
 import { createKeys } from '../../src/log/keys.ts'
+import type { RoomLog } from '../../src/log/log.ts'
 import { createRedisLog } from '../../src/log/redis-log.ts'
 import { connectRedis } from '../../src/log/redis.ts'
 import { createLogger } from '../../src/telemetry/logging.ts'
 import { readArchive } from '../../src/store/archive.ts'
 import { migrate } from '../../src/store/migrate.ts'
-import { openStore } from '../../src/store/pool.ts'
+import { openStore, type Store } from '../../src/store/pool.ts'
 import { createChecker, type Judgement } from '../checker.ts'
 import { connect, http, type Client, type ConnectOptions } from '../client.ts'
 import { testServers } from '../dev/servers.ts'
@@ -23,9 +23,15 @@ const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const PARTITIONS = 16
 const logger = createLogger({ level: 'silent', role: 'test' })
 
+/** Whatever ends what was opened: a tap test, or a run of its own. */
+export interface Teardown { teardown: (fn: () => unknown) => unknown }
+
 export interface Role {
   readonly url: string
   readonly pid: number
+  readonly running: boolean
+  /** How it ended, if it did after it was ready and nobody here had asked for it: it never should. */
+  readonly died: string | undefined
   /** Everything it wrote to standard error. */
   output: () => string
   signal: (signal: NodeJS.Signals) => void
@@ -37,11 +43,14 @@ export interface Role {
   restart: () => Promise<void>
 }
 
-async function startRole (t: Test, roles: string[], env: Record<string, string>): Promise<Role> {
+export async function startRole (t: Teardown, roles: string[], env: Record<string, string>): Promise<Role> {
   let child: ChildProcess
   let url = ''
   let output = ''
+  let asked = false
+  let died: string | undefined
   const start = async (): Promise<void> => {
+    asked = false
     const port = url === '' ? '0' : new URL(url).port
     const mine = child = spawn(process.execPath, [MAIN, ...roles], { env: { PATH: process.env.PATH, ...env, PORT: port, OPS_PORT: '0' }, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
     mine.stderr!.on('data', data => { output = (output + String(data)).slice(-100_000) })
@@ -49,10 +58,12 @@ async function startRole (t: Test, roles: string[], env: Record<string, string>)
     const failed = once(mine, 'exit').then(([code]) => { throw new Error(`${roles.join(' ')} ended with ${code}: ${output}`) })
     const [message] = await Promise.race([ready, failed]) as [{ url?: string }]
     failed.catch(() => {})
+    mine.once('exit', (code, signal) => { if (!asked) died ??= `${roles.join(' ')} ended by itself with ${code ?? signal}` })
     url = message.url ?? url
   }
   const ended = async (): Promise<void> => { if (child.exitCode === null && child.signalCode === null) await once(child, 'exit') }
   const kill = async (): Promise<void> => {
+    asked = true
     child.kill('SIGCONT')
     child.kill('SIGKILL')
     await ended()
@@ -62,10 +73,16 @@ async function startRole (t: Test, roles: string[], env: Record<string, string>)
   return {
     get url () { return url },
     get pid () { return child.pid! },
+    get running () { return child.exitCode === null && child.signalCode === null },
+    get died () { return died },
     output: () => output,
-    signal: signal => { child.kill(signal) },
+    signal (signal) {
+      asked ||= signal !== 'SIGSTOP' && signal !== 'SIGCONT'
+      child.kill(signal)
+    },
     kill,
     async stop () {
+      asked = true
       child.kill('SIGTERM')
       await ended()
       return child.exitCode
@@ -74,12 +91,9 @@ async function startRole (t: Test, roles: string[], env: Record<string, string>)
   }
 }
 
-export async function millrace (t: Test, { env = {}, redisArgs = ['--appendonly', 'yes', '--appendfsync', 'always'], projectors = 1, gateways = 2 }: { env?: Record<string, string>, redisArgs?: string[], projectors?: number, gateways?: number } = {}) {
-  const { redis: redisServer, postgres, redisUrl, databaseUrl } = await testServers(t, { redisArgs })
-  const store = await openStore({ url: databaseUrl, max: 4, name: 'test', log: logger })
-  t.teardown(async () => { await store.close() })
-  await migrate({ store, log: logger })
-  const common = {
+/** What the processes have in common, short enough in its times for tests. */
+export function environment ({ redisUrl, databaseUrl }: { redisUrl: string, databaseUrl: string }): Record<string, string> {
+  return {
     REDIS_URL: redisUrl,
     DATABASE_URL: databaseUrl,
     PARTITIONS: String(PARTITIONS),
@@ -89,17 +103,24 @@ export async function millrace (t: Test, { env = {}, redisArgs = ['--appendonly'
     HEADS_COMPARE_MS: '500',
     LEASE_MS: '1500',
     SWEEP_MS: '1000',
-    ...env,
   }
-  const roles = await Promise.all([
-    ...Array.from({ length: gateways }, async () => await startRole(t, ['gateway'], common)),
-    ...Array.from({ length: projectors }, async () => await startRole(t, ['projector'], common)),
-  ])
+}
+
+/** The servers, a migrated database, and the test's own way to the log and the tables. */
+export async function openServers (t: Teardown, { redisArgs = ['--appendonly', 'yes', '--appendfsync', 'always'] }: { redisArgs?: string[] } = {}) {
+  const { redis: redisServer, postgres, redisUrl, databaseUrl } = await testServers(t, { redisArgs })
+  const store = await openStore({ url: databaseUrl, max: 4, name: 'test', log: logger })
+  t.teardown(async () => { await store.close() })
+  await migrate({ store, log: logger })
   const redis = await connectRedis(redisUrl, 'test', logger)
   t.teardown(() => { redis.disconnect() })
-  const log = createRedisLog({ redis, keys: createKeys(PARTITIONS), log: logger })
+  return { redis, redisServer, postgres, redisUrl, databaseUrl, store, log: createRedisLog({ redis, keys: createKeys(PARTITIONS), log: logger }) }
+}
+
+/** One run: users, rooms and sockets of its own, and the checker that sees all of them. There may be many over the same servers. */
+export function createScene (t: Teardown, { store, log, urlOf }: { store: Store, log: RoomLog, urlOf: (gateway: number) => string }) {
   const checker = createChecker()
-  const rooms = new Set<string>([LOBBY_ID])
+  const rooms = new Set<string>()
   let subscribers = 0
 
   /** All events of a room, from the stream. */
@@ -136,8 +157,8 @@ export async function millrace (t: Test, { env = {}, redisArgs = ['--appendonly'
   }
 
   /** Lets the checker judge all rooms under test: log, archive, read models, and what every client sent and received. */
-  async function judge ({ expectAllDelivered = true } = {}): Promise<Judgement> {
-    await projected()
+  async function judge ({ expectAllDelivered = true, wait = true } = {}): Promise<Judgement> {
+    if (wait) await projected()
     const logs = new Map(); const archive = new Map(); const messages = new Map()
     for (const room of rooms) {
       logs.set(room, await logOf(room))
@@ -148,23 +169,9 @@ export async function millrace (t: Test, { env = {}, redisArgs = ['--appendonly'
     return checker.judge({ logs, archive, messages, checkpoints: await checkpoints(), expectAllDelivered, expectAllProjected: true })
   }
 
-  const gatewayRoles = roles.slice(0, gateways)
-  const urlOf = (gateway: number): string => gatewayRoles[gateway % gateways]!.url
-
   return {
-    redis,
-    redisServer,
-    postgres,
-    redisUrl,
-    databaseUrl,
-    store,
-    log,
     checker,
-    env: common,
-    gateways: gatewayRoles,
-    projectors: roles.slice(gateways),
     rooms,
-    urlOf,
     logOf,
     archiveOf,
     projected,
@@ -197,4 +204,18 @@ export async function millrace (t: Test, { env = {}, redisArgs = ['--appendonly'
     },
     subscriber: (name: string) => checker.subscriber(name),
   }
+}
+
+export async function millrace (t: Teardown, { env = {}, redisArgs, projectors = 1, gateways = 2 }: { env?: Record<string, string>, redisArgs?: string[], projectors?: number, gateways?: number } = {}) {
+  const servers = await openServers(t, { redisArgs })
+  const common = { ...environment(servers), ...env }
+  const roles = await Promise.all([
+    ...Array.from({ length: gateways }, async () => await startRole(t, ['gateway'], common)),
+    ...Array.from({ length: projectors }, async () => await startRole(t, ['projector'], common)),
+  ])
+  const gatewayRoles = roles.slice(0, gateways)
+  const urlOf = (gateway: number): string => gatewayRoles[gateway % gateways]!.url
+  const scene = createScene(t, { ...servers, urlOf })
+  scene.rooms.add(LOBBY_ID)
+  return { ...servers, ...scene, env: common, gateways: gatewayRoles, projectors: roles.slice(gateways), urlOf }
 }

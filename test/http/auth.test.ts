@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { ensureUsers } from '../../src/auth/imported-users.ts'
 import { uuidv7 } from '../../src/ids.ts'
 import { signingKey, testStack } from './stack.ts'
-import { createTokens } from '../../src/auth/tokens.ts'
+import { gatewayTokens } from '../auth/gateway-tokens.ts'
 import type { Answer } from '../client.ts'
 
 const stack = await testStack(t)
@@ -167,8 +167,7 @@ t.test('log-out ends the session, by either token, and twice does no harm', asyn
 
 t.test('routes for users refuse those without a valid token', async t => {
   const { user, access_token } = (await post('/auth/guest', { username: 'holder' })).body
-  const clock = Date.now
-  const foreign = createTokens({ privateKey: signingKey(), lifetimeS: 900, clock }).sign({ user_id: user.id, session_id: user.id })
+  const foreign = (await gatewayTokens(signingKey())).sign({ user_id: user.id, session_id: user.id })
   const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${access_token.split('.')[1]}.`
   for (const path of ['/me', '/users', `/users/${user.id}`, '/rooms', '/rooms/public', '/rooms/lobby', '/rooms/lobby/messages', '/rooms/lobby/events']) {
     isProblem(t, await get(path), 'unauthenticated', 401)

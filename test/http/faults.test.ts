@@ -46,7 +46,7 @@ t.test('a bug is answered with nothing about it, and logged once', async t => {
   const stack = await testStack(t)
   const lines: Array<Record<string, any>> = []
   const logger = pino({ level: 'debug' }, new Writable({ write: (line, _encoding, done) => { lines.push(JSON.parse(String(line))); done() } }))
-  const broken = await stack.gateway(deps => ({ ...deps, logger, access: { reading: async () => { throw new TypeError('cannot connect the secret of the house') } } }))
+  const broken = await stack.gateway({ gatewayLogger: logger, change: deps => ({ ...deps, access: { reading: async () => { throw new TypeError('cannot connect the secret of the house') } } }) })
   const { access_token } = (await stack.post('/auth/guest', { username: 'ann' })).body
   const answer = await broken.get('/rooms/lobby?token=hush', access_token)
   t.match(answer, { status: 500, body: { code: 'internal', status: 500 } })
@@ -62,7 +62,7 @@ t.test('a bug is answered with nothing about it, and logged once', async t => {
 t.test('an answer that says when to come back says it in the header too', async t => {
   const stack = await testStack(t)
   const { access_token } = (await stack.post('/auth/guest', { username: 'ann' })).body
-  const busy = await stack.gateway(deps => ({ ...deps, accounts: { ...deps.accounts, logIn: async () => ({ ok: false, rejection: { code: 'overloaded', message: 'too many', retry_after_ms: 1500 } }) } }))
+  const busy = await stack.gateway({ change: deps => ({ ...deps, accounts: { ...deps.accounts, logIn: async () => ({ ok: false, rejection: { code: 'overloaded', message: 'too many', retry_after_ms: 1500 } }) } }) })
   const answer = await busy.post('/auth/login', { username: 'ann', password: 'a password' }, access_token)
   t.match(answer, { status: 503, body: { code: 'overloaded', retry_after_ms: 1500 } })
   t.equal(answer.headers.get('retry-after'), '2', 'whole seconds, not too early')

@@ -62,6 +62,37 @@ t.test('what was acked is on the next page, before the projection and after, on 
   t.equal(after.as_of.seq, 7)
 })
 
+// Only what the archive had was shown, or nothing where the stream was empty: newer messages were acked and on no page.
+t.test('a page that history is behind on takes from the archive what is trimmed from the stream, and the rest from the stream', async t => {
+  const id = await room()
+  for (let i = 1; i <= 3; i++) await say(id, `m${i}`)
+  await project(history, id)
+  for (let i = 4; i <= 8; i++) await say(id, `m${i}`)
+  await project(archive, id)
+  await redis.xtrim(keys.log(id), 'MINID', '7-0')
+  for (let i = 9; i <= 12; i++) await say(id, `m${i}`)
+  const page = async (query = '') => (await get(`/rooms/${id}/messages${query}`, ann.access_token)).body
+  const all = Array.from({ length: 12 }, (_, i) => `m${i + 1}`)
+  t.same(contents(await page()), all)
+  t.equal((await page()).as_of.seq, 13)
+  t.same(contents(await page('?after=3&limit=4')), ['m3', 'm4', 'm5', 'm6'])
+  await project(archive, id)
+  await redis.xtrim(keys.log(id), 'MAXLEN', 0)
+  t.same(contents(await page()), all, 'with nothing left in the stream')
+  await say(id, 'm13')
+  t.same(contents(await page()), [...all, 'm13'])
+})
+
+t.test('where neither stream nor archive has what follows, the page ends there and says so', async t => {
+  const id = await room()
+  for (let i = 1; i <= 3; i++) await say(id, `m${i}`)
+  await project(history, id)
+  for (let i = 4; i <= 6; i++) await say(id, `m${i}`)
+  await redis.xtrim(keys.log(id), 'MINID', '6-0')
+  const { body } = await get(`/rooms/${id}/messages`, ann.access_token)
+  t.same([contents(body), body.as_of.seq], [['m1', 'm2', 'm3'], 4])
+})
+
 t.test('pages are found before, after and around a place', async t => {
   const id = await room()
   for (let i = 1; i <= 10; i++) {

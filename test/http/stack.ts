@@ -10,12 +10,12 @@ import { groupOf, type Projection } from '../../projections/projection.ts'
 import { createAccounts } from '../../src/auth/accounts.ts'
 import { createPasswords } from '../../src/auth/passwords.ts'
 import { createSessions } from '../../src/auth/sessions.ts'
-import { createTokens } from '../../src/auth/tokens.ts'
+import { createTokens, readSigningKey } from '../../src/auth/tokens.ts'
 import { createAccess } from '../../src/commands/access.ts'
 import { createCommands } from '../../src/commands/commands.ts'
 import { createFirstResults } from '../../src/commands/first-results.ts'
 import { LOBBY_ID } from '../../src/domain/lobby.ts'
-import { createHttp, type HttpDeps } from '../../src/http/server.ts'
+import { addRoutes, createServer, type RoutesDeps } from '../../src/http/server.ts'
 import { uuidv7 } from '../../src/ids.ts'
 import { createKeys } from '../../src/log/keys.ts'
 import { createRecentRooms } from '../../src/log/recent-rooms.ts'
@@ -24,7 +24,7 @@ import { connectRedis } from '../../src/log/redis.ts'
 import { findByClientIds } from '../../src/store/archive.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { openStore } from '../../src/store/pool.ts'
-import { createLogger } from '../../src/telemetry/logging.ts'
+import { createLogger, type Logger } from '../../src/telemetry/logging.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { http } from '../client.ts'
 import { testServers } from '../dev/servers.ts'
@@ -34,7 +34,7 @@ const PARTITIONS = 8
 /** A new signing key. */
 export const signingKey = (): string => generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
 
-const PRIVATE_KEY = signingKey()
+const SIGNING_KEY = readSigningKey(signingKey())
 
 interface Teardown { teardown: (fn: () => Promise<void>) => unknown }
 
@@ -70,8 +70,9 @@ export async function testStack (t: Teardown, { clock = Date.now, level = 'silen
 
   const log = createRedisLog({ redis, keys, log: logger })
 
-  async function gateway (change: (deps: HttpDeps) => HttpDeps = deps => deps) {
+  async function gateway ({ change = deps => deps, gatewayLogger = logger }: { change?: (deps: RoutesDeps) => RoutesDeps, gatewayLogger?: Logger } = {}) {
     const metrics = createMetrics('gateway')
+    const app = await createServer({ signingKey: SIGNING_KEY, metrics, logger: gatewayLogger, requestMs: more.requestMs })
     const recentRooms = createRecentRooms({ redis, clock })
     const commands = createCommands({
       log,
@@ -85,13 +86,12 @@ export async function testStack (t: Teardown, { clock = Date.now, level = 'silen
       noteMembership: recentRooms.note,
       firstResults: createFirstResults({ log, archiveLook: async (roomId, sent) => { const { archived, hits } = await findByClientIds(store, roomId, sent); return { checkpoint: archived, hits } } }),
     })
-    const tokens = createTokens({ privateKey: PRIVATE_KEY, lifetimeS: 900, clock })
+    const tokens = createTokens({ jwt: app.jwt, key: SIGNING_KEY, lifetimeS: 900, clock })
     const sessions = createSessions({ store, tokens, refreshLifetimeS: 3600, clock, newId: uuidv7, metrics, logger })
     const accounts = createAccounts({ store, passwords: createPasswords(), sessions, clock, newId: uuidv7, metrics, guests: more.guests })
     const access = createAccess({ log, clock })
-    const app = createHttp(change({
+    addRoutes(app, change({
       config: { METRICS_FROM: more.metricsFrom },
-      requestMs: more.requestMs,
       commands,
       access,
       log,
@@ -100,7 +100,7 @@ export async function testStack (t: Teardown, { clock = Date.now, level = 'silen
       tokens,
       accounts,
       metrics,
-      logger,
+      logger: gatewayLogger,
       newId: uuidv7,
       ready: async () => ({ ok: true, checks: { redis: 'ok', postgres: 'ok' } }),
     }))
