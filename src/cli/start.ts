@@ -82,7 +82,7 @@ async function openAll (life: Lifecycle, dataDir: string, config: Config, wiring
   const opsPort = config.OPS_PORT === OPS_PORT_BY_DEFAULT || config.OPS_PORT === 0 ? await freePort(config.OPS_HOST) : config.OPS_PORT
   const { redisUrl, databaseUrl } = await openServers(life, dataDir, config, wiring)
 
-  const common: NodeJS.ProcessEnv = { ...env, ...asEnv(config), DATA_DIR: dataDir, REDIS_URL: redisUrl, DATABASE_URL: databaseUrl, JWT_PRIVATE_KEY: jwtKey, OPS_PORT: String(opsPort) }
+  const common: NodeJS.ProcessEnv = { ...env, ...asEnv(config), DATA_DIR: dataDir, REDIS_URL: redisUrl, DATABASE_URL: databaseUrl, JWT_PRIVATE_KEY: jwtKey, OPS_PORT: String(opsPort), LOG_LEVEL: env.LOG_LEVEL === undefined || env.LOG_LEVEL === '' ? QUIET : config.LOG_LEVEL }
   const metrics = `http://${inUrl(config.OPS_HOST)}:${opsPort}/metrics.json`
   const roles: Role[] = [
     { name: 'gateway', args: ['gateway', 'jobs'], env: { ...common, METRICS_FROM: [config.METRICS_FROM, metrics].filter(Boolean).join(',') } },
@@ -102,6 +102,8 @@ async function openAll (life: Lifecycle, dataDir: string, config: Config, wiring
 }
 
 const OPS_PORT_BY_DEFAULT = 9465
+/** Log level of the children unless one was asked for: whoever starts all by one command reads lines for people. */
+const QUIET = 'warn'
 
 /** Makes DATA_DIR, takes it, and clears away what says that another runs. */
 function holdDataDir (dataDir: string): () => void {

@@ -67,6 +67,8 @@ export async function startProxy (target: () => { host?: string, port: number })
 
   const pause = ({ client, server }: Pair): void => { client.pause(); server.pause() }
 
+  const resume = ({ client, server }: Pair): void => { client.resume(); server.resume() }
+
   const proxy: Proxy = {
     port: 0,
     connections: () => [...pairs].filter(({ client }) => !client.destroyed).length,
@@ -76,7 +78,12 @@ export async function startProxy (target: () => { host?: string, port: number })
         reset(server)
       }
     },
-    halfOpen () { for (const pair of pairs) pair.fault = 'half-open' },
+    halfOpen () {
+      for (const pair of pairs) {
+        pair.fault = 'half-open'
+        if (!held) resume(pair)
+      }
+    },
     swallow () { for (const pair of pairs) pair.fault ??= 'swallow' },
     hold () {
       held = true
@@ -84,10 +91,7 @@ export async function startProxy (target: () => { host?: string, port: number })
     },
     release () {
       held = false
-      for (const { client, server } of pairs) {
-        client.resume()
-        server.resume()
-      }
+      for (const pair of pairs) resume(pair)
     },
     refuse () {
       refusing = true

@@ -1,0 +1,198 @@
+// Somebody who talks in several rooms, as clients do who are meant to lose nothing: several messages on the way at once, sent again
+// in order with the same `client_id` until they are acked, on whichever gateway lets it in; back after every break with the last
+// position of each room. Notices a dead connection by pings. Sometimes misbehaves: cuts the socket itself, reads nothing for a
+// while, comes back with an older position or without the chain, sends again what was acked long ago.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Refused, type Client, type Frame, type Position } from '../client.ts'
+import type { Random } from './random.ts'
+import type { Scene } from './rig.ts'
+
+const ANSWER_MS = 2500
+const PING_EVERY_MS = 600
+const PONG_MS = 1500
+const RETRIED = ['unavailable', 'overloaded', 'conflict', 'busy']
+const POSITIONS_KEPT = 50
+
+export interface Talker {
+  readonly name: string
+  readonly reconnects: () => number
+  /** No new messages; resolves when all that were begun are acked. */
+  finish: () => Promise<void>
+  /** Resolves when every room was heard up to its head. */
+  heard: (heads: ReadonlyMap<string, { seq: number }>) => Promise<void>
+  leave: () => void
+  /** What it should never have been told. */
+  readonly complaints: string[]
+}
+
+export interface TalkerOptions {
+  readonly scene: Scene
+  readonly random: Random
+  readonly name: string
+  readonly token: string
+  readonly rooms: readonly string[]
+  /** How it spends its time: `talk`, `listen`, or `wander`: joins and leaves the first of its rooms over and over. */
+  readonly kind: 'talk' | 'listen' | 'wander'
+  readonly gateways: number
+}
+
+interface Command { readonly room: string, readonly frame: Frame, readonly client_id: string, tries: number }
+
+export function startTalker ({ scene, random, name, token, rooms, kind, gateways }: TalkerOptions): Talker {
+  const recorder = scene.subscriber(name)
+  const moods = random.fork('moods')
+  const positions = new Map<string, Position[]>(rooms.map(room => [room, [{ seq: 0 }]])) // oldest first
+  const complaints: string[] = []
+  const acked: Command[] = []
+  const unheard = new Set<string>() // rooms whose subscription the server gave up
+  let gateway = random.int(0, gateways - 1)
+  let current: Client | undefined
+  let reconnects = -1
+  let finishing = false
+  let left = false
+  let said = 0
+
+  const as = {
+    ...recorder,
+    frame (frame: Frame) {
+      recorder.frame(frame)
+      const { type, room_id, seq, chain, ref } = frame
+      const known = positions.get(room_id)
+      if (known === undefined || type === 'ack') return
+      if (type === 'error') {
+        if (ref === undefined) unheard.add(room_id)
+      } else if (type === 'reset') positions.set(room_id, [...known.filter(position => position.seq < seq), { seq, chain }])
+      else if (typeof seq === 'number' && seq > known.at(-1)!.seq) {
+        known.push({ seq, chain })
+        if (known.length > POSITIONS_KEPT * 2) known.splice(1, POSITIONS_KEPT) // keeps the beginning
+      }
+    },
+  }
+
+  const last = (room: string): Position => positions.get(room)!.at(-1)!
+
+  /** Mostly the last position; sometimes an older one, and sometimes without the chain, as simple clients do. */
+  function claim (room: string): Position {
+    const known = positions.get(room)!
+    const at = moods.chance(0.15) ? moods.int(0, known.length - 1) : known.length - 1
+    positions.set(room, known.slice(0, at + 1)) // it has forgotten the rest
+    const { seq, chain } = known[at]!
+    const also = moods.chance(0.3) ? { also: known.slice(0, at).slice(-5) } : {}
+    return moods.chance(0.1) ? { seq, ...also } : { seq, chain, ...also }
+  }
+
+  async function stayOnline (): Promise<void> {
+    while (!left) {
+      let client: Client
+      try {
+        reconnects += 1
+        unheard.clear()
+        client = await scene.connect(gateway++, token, { as, resume: { rooms: Object.fromEntries(rooms.map(room => [room, claim(room)])) }, timeoutMs: ANSWER_MS })
+      } catch {
+        await sleep(moods.int(30, 200))
+        continue
+      }
+      if (left) return client.cut()
+      current = client
+      await Promise.race([client.closed, tend(client)])
+      current = undefined
+      client.cut()
+    }
+  }
+
+  /** Pings, subscribes again where the server had to give up, and has moods. Ends when the connection is dead. */
+  async function tend (client: Client): Promise<void> {
+    for (let pinged = Date.now(); ;) {
+      await sleep(moods.int(50, 150))
+      if (left || client !== current) return
+      for (const room of [...unheard]) {
+        unheard.delete(room)
+        void client.subscribe(room, last(room)).catch(error => { if (error instanceof Refused) unheard.add(room) })
+      }
+      if (!finishing && moods.chance(0.01)) return
+      if (!finishing && moods.chance(0.01)) {
+        client.pause()
+        await sleep(moods.int(100, 800))
+        client.resume()
+      }
+      if (Date.now() - pinged < PING_EVERY_MS) continue
+      try {
+        await client.request({ type: 'ping' }, PONG_MS)
+      } catch {
+        return
+      }
+      pinged = Date.now()
+    }
+  }
+
+  function next (): Command {
+    const client_id = random.uuid()
+    if (kind === 'wander') {
+      said += 1
+      return { room: rooms[0]!, frame: { type: said % 2 === 1 ? 'leave' : 'join' }, client_id, tries: 0 }
+    }
+    return { room: random.pick(rooms), frame: { type: 'message', content: `${name} says ${said++}` }, client_id, tries: 0 }
+  }
+
+  /** One try. True when it was acked. */
+  async function send (client: Client, command: Command): Promise<boolean> {
+    const { room, client_id, frame } = command
+    const again = command.tries++ > 0 && random.chance(0.8) // without the mark the append script alone has to notice
+    try {
+      recorder.sent({ room_id: room, client_id, ...(frame.content !== undefined && { content: frame.content }) })
+      const answer = await client.request({ ...frame, room_id: room, client_id, ...(again && { resend: true }) }, ANSWER_MS)
+      if (answer.type === 'error') {
+        recorder.refused({ room_id: room, client_id, code: answer.code })
+        if (!RETRIED.includes(answer.code)) complaints.push(`${name}: ${frame.type} ${client_id} was refused with ${answer.code}: ${answer.message}`)
+        return false
+      }
+      if (answer.seq === undefined) complaints.push(`${name}: ${frame.type} ${client_id} was answered as if there had been nothing to do`)
+      else recorder.acked({ room_id: room, client_id, seq: answer.seq, chain: answer.chain, event_id: answer.event_id, duplicate: answer.duplicate === true })
+      return true
+    } catch {
+      return false // outcome unknown
+    }
+  }
+
+  async function speak (): Promise<void> {
+    const atOnce = kind === 'wander' ? 1 : random.int(1, 5)
+    const pauseMs = kind === 'wander' ? 60 : random.int(5, 60)
+    let unacked: Command[] = []
+    while (!left && !(finishing && unacked.length === 0)) {
+      while (!finishing && unacked.length < atOnce) unacked.push(next())
+      if (current === undefined) {
+        await sleep(20)
+        continue
+      }
+      const client = current
+      const results = await Promise.all(unacked.map(async command => await send(client, command)))
+      acked.push(...unacked.filter((_, i) => results[i]))
+      unacked = unacked.filter((_, i) => !results[i])
+      if (unacked.length > 0) await sleep(random.int(20, 120))
+      else if (!finishing) {
+        await sleep(random.int(0, pauseMs * 2))
+        if (kind === 'talk' && acked.length > 0 && random.chance(0.1) && current !== undefined) await send(current, random.pick(acked))
+      }
+    }
+  }
+
+  const spoken = kind === 'listen' ? Promise.resolve() : speak()
+  const online = stayOnline()
+  return {
+    name,
+    reconnects: () => Math.max(0, reconnects),
+    complaints,
+    async finish () {
+      finishing = true
+      await spoken
+    },
+    async heard (heads) {
+      while (!left && [...heads].some(([room, { seq }]) => positions.has(room) && last(room).seq < seq)) await sleep(20)
+    },
+    leave () {
+      left = true
+      current?.cut()
+      void online
+    },
+  }
+}
