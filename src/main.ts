@@ -4,14 +4,16 @@
  *
  * Exit codes: 0 stopped as asked, 1 could not start (one line on standard error says why).
  */
-import { ConfigError, loadConfig } from './config.ts'
+import { ConfigError, loadConfig, type Config } from './config.ts'
 import { createLifecycle } from './lifecycle.ts'
 import { openGateway, openJobs, openProjector, openShared, RoleUnfit } from './roles.ts'
-import { RedisUnfit } from './log/redis.ts'
+import { checkRedisPartitions } from './log/deployment.ts'
+import { connectRedis, RedisUnfit } from './log/redis.ts'
+import { checkPostgresPartitions } from './store/deployment.ts'
 import { migrate } from './store/migrate.ts'
 import { openStore, PostgresUnfit } from './store/pool.ts'
 import { SigningKeyUnfit } from './auth/tokens.ts'
-import { createLogger } from './telemetry/logging.ts'
+import { createLogger, type Logger } from './telemetry/logging.ts'
 
 const ROLES = ['gateway', 'jobs', 'projector', 'migrate']
 
@@ -28,7 +30,7 @@ async function main (roles: readonly string[]): Promise<void> {
 
   try {
     if (roles.includes('migrate')) {
-      await runMigrations(config.DATABASE_URL, logger)
+      await runMigrations(config, logger)
       if (roles.length === 1) return await stop()
     }
     const shared = await openShared(life, config, roles.includes('gateway') ? 'gateway' : roles[0]!)
@@ -44,12 +46,17 @@ async function main (roles: readonly string[]): Promise<void> {
   }
 }
 
-async function runMigrations (url: string | undefined, logger: ReturnType<typeof createLogger>): Promise<void> {
+/** Migrates, and makes sure that both stores belong to a deployment with this number of partitions, before any role looks. */
+async function runMigrations ({ DATABASE_URL: url, REDIS_URL: redisUrl, PARTITIONS }: Config, logger: Logger): Promise<void> {
   if (url === undefined) throw new RoleUnfit('DATABASE_URL must be set to migrate; `npm start` migrates by itself.')
   const store = await openStore({ url, max: 2, name: 'migrate', log: logger })
   try {
     const applied = await migrate({ store, log: logger })
     logger.info({ applied }, applied.length === 0 ? 'the database is up to date' : 'migrated')
+    await checkPostgresPartitions(store, PARTITIONS)
+    if (redisUrl === undefined) return
+    const redis = await connectRedis(redisUrl, 'migrate', logger)
+    await checkRedisPartitions(redis, PARTITIONS).finally(() => { redis.disconnect() })
   } finally {
     await store.close()
   }

@@ -6,11 +6,8 @@ export const CLOSE = {
   going_away: { code: 4001, reason: 'the server is stopping', resume: true },
   slow_consumer: { code: 4002, reason: 'too much waited to be read', resume: true },
   silent: { code: 4003, reason: 'no sign of life since the last heartbeat', resume: true },
-  overloaded: { code: 4005, reason: 'the server has as many connections as it may', resume: true },
   token_expired: { code: 4100, reason: 'the access token is missing, wrong or expired', resume: true },
-  bad_frame: { code: 4200, reason: 'a frame could not be read', resume: false },
   bad_version: { code: 4201, reason: 'the subprotocol must be millrace.v1', resume: false },
-  forbidden: { code: 4202, reason: 'this is not allowed', resume: false },
   too_many_connections: { code: 4203, reason: 'the user has as many connections as allowed', resume: false },
   abuse: { code: 4204, reason: 'too many bad frames', resume: false },
 } as const

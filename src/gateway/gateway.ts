@@ -123,6 +123,7 @@ export async function createGateway (app: FastifyInstance, options: GatewayOptio
       for (const connection of connections.keys()) connection.end('going_away', Math.floor(Math.random() * RETURN_MS))
       const deadline = clock() + graceMs
       while (connections.size > 0 && clock() < deadline) await new Promise(resolve => setTimeout(resolve, 20))
+      for (const connection of connections.keys()) connection.cut() // they do not answer the close
     },
   }
 }

@@ -92,6 +92,11 @@ export class Connection {
     this.#step('end', () => { this.#sayBye(name, retryAfterMs) })
   }
 
+  /** Ends the connection without a word. */
+  cut (): void {
+    this.#ws.terminate()
+  }
+
   /** One heartbeat: heads that moved, a ping, and whether the client still lives. */
   beat (now: number): void {
     if (this.#phase !== 'open' && this.#phase !== 'greeting') return

@@ -1,0 +1,170 @@
+// The hub over a tail that the test plays: what each kind of subscriber gets, and when the tail is asked and let go.
+import { setImmediate as turnOfLoop } from 'node:timers/promises'
+import t from 'tap'
+import { BUFFER_EVENTS, createHub, type Subscriber } from '../../src/gateway/hub.ts'
+import { textsOf, type Outbox } from '../../src/gateway/outbox.ts'
+import { createTurn } from '../../src/gateway/turn.ts'
+import type { LogEvent } from '../../src/log/codec.ts'
+import { LogFault } from '../../src/log/log.ts'
+import type { Follower, Tail } from '../../src/log/tail.ts'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
+
+const ROOM = '019abc00-0000-7000-8000-0000000000aa'
+const metrics = createMetrics('test')
+
+const event = (seq: number): LogEvent => ({ seq, chain: seq.toString(16).padStart(16, '0'), event_id: `event ${seq}`, v: 1, data: `{"type":"message","content":"${seq}","user_id":"u","timestamp":"2026-11-20T10:00:00.123Z"}` })
+
+function playedTail () {
+  const played = { followed: 0, released: 0, position: { seq: 0, chain: '0'.repeat(16) }, fails: false, gate: Promise.resolve(), follower: undefined as Follower | undefined, say }
+  function say (...seqs: number[]): void {
+    const events = seqs.map(event)
+    const { seq, chain } = events.at(-1)!
+    played.position = { seq, chain }
+    played.follower!.onEvents(events)
+  }
+  const tail = {
+    async follow (_roomId: string, follower: Follower) {
+      played.followed += 1
+      await played.gate
+      if (played.fails) throw new LogFault('unavailable', 'the log is away')
+      played.follower = follower
+      return { position: () => played.position, chainAt: (seq: number) => event(seq).chain, release: () => { played.released += 1 } }
+    },
+    close: async () => {},
+  } satisfies Tail
+  return { played, hub: createHub({ tail, turn: createTurn(), metrics, clock: Date.now }) }
+}
+
+function listener () {
+  const pushed: Buffer[] = []
+  const outbox = { push: (frames: Buffer) => { pushed.push(frames) } } as unknown as Outbox
+  const subscriber: Subscriber = { outbox, state: 'catching up', buffer: [], reset: undefined, beat: 0 }
+  return { subscriber, pushed, seqs: () => textsOf(Buffer.concat(pushed)).map(text => JSON.parse(text).seq as number) }
+}
+
+t.test('what a turn brought is one buffer, shared by all who are live', async t => {
+  const { hub, played } = playedTail()
+  const [a, b] = [listener(), listener()]
+  const feed = await hub.feed(ROOM)
+  t.equal(await hub.feed(ROOM), feed, 'one feed for both')
+  feed.live(a.subscriber)
+  feed.live(b.subscriber)
+  played.say(1, 2)
+  played.say(3)
+  t.same(a.pushed, [])
+  await turnOfLoop()
+  t.equal(a.pushed.length, 1)
+  t.equal(a.pushed[0], b.pushed[0], 'the same bytes, not a copy')
+  t.same(a.seqs(), [1, 2, 3])
+  played.say(4)
+  await turnOfLoop()
+  t.same(b.seqs(), [1, 2, 3, 4])
+  t.match(JSON.parse(textsOf(b.pushed[1]!)[0]!), { room_id: ROOM, seq: 4, chain: event(4).chain, event_id: 'event 4', v: 1, type: 'message', content: '4' })
+})
+
+t.test('who becomes live within a turn gets only what comes after the position', async t => {
+  const { hub, played } = playedTail()
+  const [a, b] = [listener(), listener()]
+  const feed = await hub.feed(ROOM)
+  feed.live(a.subscriber)
+  played.say(1)
+  feed.live(b.subscriber)
+  t.equal(b.subscriber.beat, 1)
+  played.say(2)
+  await turnOfLoop()
+  t.same(a.seqs(), [1, 2])
+  t.same(b.seqs(), [2])
+})
+
+t.test('for who buffers events are kept, up to a bound; beyond it they read on from the log', async t => {
+  const { hub, played } = playedTail()
+  const a = listener()
+  const feed = await hub.feed(ROOM)
+  feed.buffer(a.subscriber)
+  played.say(1, 2, 3)
+  await turnOfLoop()
+  t.same(a.subscriber.buffer.map(({ seq }) => seq), [1, 2, 3])
+  t.same(textsOf(a.subscriber.buffer[2]!.frame).map(text => JSON.parse(text).seq), [3])
+  t.same(a.pushed, [])
+  for (let seq = 4; seq <= BUFFER_EVENTS; seq++) played.say(seq)
+  t.equal(a.subscriber.state, 'buffering')
+  played.say(BUFFER_EVENTS + 1)
+  t.equal(a.subscriber.state, 'catching up')
+  played.say(BUFFER_EVENTS + 2)
+  t.equal(a.subscriber.buffer.length, BUFFER_EVENTS)
+  feed.buffer(a.subscriber)
+  played.say(BUFFER_EVENTS + 3)
+  t.same(a.subscriber.buffer.map(({ seq }) => seq), [BUFFER_EVENTS + 3], 'a new buffer begins after the position')
+  feed.live(a.subscriber)
+  t.same(a.subscriber.buffer, [])
+})
+
+t.test('a reset comes after all that was delivered before it; who buffers is told to begin again', async t => {
+  const { hub, played } = playedTail()
+  const [live, buffering, late] = [listener(), listener(), listener()]
+  const feed = await hub.feed(ROOM)
+  feed.live(live.subscriber)
+  feed.buffer(buffering.subscriber)
+  played.say(1, 2, 3)
+  played.position = { seq: 1, chain: event(1).chain }
+  played.follower!.onReset(played.position)
+  played.say(2)
+  await turnOfLoop()
+  const texts = textsOf(Buffer.concat(live.pushed)).map(text => JSON.parse(text))
+  t.same(texts.map(({ seq }) => seq), [1, 2, 3, 1, 2])
+  t.same(texts[3], { type: 'reset', room_id: ROOM, reason: 'parted', seq: 1, chain: event(1).chain })
+  t.equal(buffering.subscriber.state, 'catching up')
+  t.same(buffering.subscriber.reset, played.position)
+  t.same(late.pushed, [])
+})
+
+t.test('the last one to leave lets the tail go, and the next to come follows anew', async t => {
+  const { hub, played } = playedTail()
+  const [a, b] = [listener(), listener()]
+  const feed = await hub.feed(ROOM)
+  await hub.feed(ROOM)
+  feed.live(a.subscriber)
+  feed.live(b.subscriber)
+  feed.leave(a.subscriber)
+  played.say(1)
+  await turnOfLoop()
+  t.same([a.seqs(), b.seqs(), played.released], [[], [1], 0])
+  feed.leave(b.subscriber)
+  t.equal(played.released, 1)
+  const again = await hub.feed(ROOM)
+  t.not(again, feed)
+  t.equal(played.followed, 2)
+})
+
+t.test('many who come at once are one follow', async t => {
+  const { hub, played } = playedTail()
+  const feeds = await Promise.all(Array.from({ length: 50 }, async () => await hub.feed(ROOM)))
+  t.equal(played.followed, 1)
+  t.equal(new Set(feeds).size, 1)
+  for (const feed of feeds) feed.leave(listener().subscriber)
+  t.equal(played.released, 1)
+})
+
+t.test('one who leaves while others are about to come in leaves nobody with a dead feed', async t => {
+  const { hub, played } = playedTail()
+  const first = hub.feed(ROOM).then(feed => { feed.leave(listener().subscriber); return feed })
+  const second = hub.feed(ROOM)
+  const [gone, feed] = await Promise.all([first, second])
+  const a = listener()
+  feed.live(a.subscriber)
+  played.say(1)
+  await turnOfLoop()
+  t.same(a.seqs(), [1])
+  t.equal(played.followed - played.released, 1)
+  t.ok(gone)
+})
+
+t.test('a follow that failed is told to all who waited, and tried again for the next', async t => {
+  const { hub, played } = playedTail()
+  played.fails = true
+  const failed = await Promise.allSettled([hub.feed(ROOM), hub.feed(ROOM)])
+  t.same(failed.map(({ status }) => status), ['rejected', 'rejected'])
+  played.fails = false
+  t.ok(await hub.feed(ROOM))
+  t.equal(played.followed, 2)
+})
