@@ -9,7 +9,7 @@
 import { CorruptEvent, decodeEvent, type LogEvent } from '../src/log/codec.ts'
 import { LogFault } from '../src/log/log.ts'
 import type { Position } from '../src/domain/position.ts'
-import { isUnavailable, sqlStateOf, type Client, type Store } from '../src/store/pool.ts'
+import { isUnavailable, sqlStateOf, type Store } from '../src/store/pool.ts'
 import type { Logger } from '../src/telemetry/logging.ts'
 import { lockCheckpoints, moveCheckpoints } from './checkpoint.ts'
 import { park } from './park.ts'
@@ -43,7 +43,6 @@ export function createApplier ({ projection, store, logger }: { projection: Proj
 
   async function attempt (work: readonly Work[]): Promise<Outcome[]> {
     return await store.transaction(async tx => {
-      listen(tx)
       const checkpoints = await lockCheckpoints(tx, group, work.map(({ room_id }) => room_id))
       const outcomes: Outcome[] = []
       const fit: Work[] = []
@@ -96,17 +95,6 @@ export function createApplier ({ projection, store, logger }: { projection: Proj
   }
 
   return { apply }
-}
-
-/**
- * A connection that breaks emits an error that nobody hears while the pool has lent it out, and Node ends the process for
- * that. One listener for the life of the connection: the break may be told only after the statement has failed.
- */
-const heard = new WeakSet<Client>()
-function listen (tx: Client): void {
-  if (heard.has(tx)) return
-  heard.add(tx)
-  tx.on('error', () => {})
 }
 
 const placeOf = ({ seq, chain }: LogEvent): Position => ({ seq, chain })

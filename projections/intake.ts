@@ -115,7 +115,14 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
     const checkpoints = await openCheckpoints(store, group, closed)
     await settleAll(closed.map(async room => {
       const at = checkpoints.get(room.id)!
-      room.stream = await groups.open(room.id, group, consumer, at.seq)
+      try {
+        room.stream = await groups.open(room.id, group, consumer, at.seq)
+      } catch (error) {
+        // No stream at all but something else: no waiting mends that, and one room must not hold up the others.
+        if (!/^WRONGTYPE/.test((error as Error).message)) throw error
+        await setAside(room, at, 'corrupt')
+        return
+      }
       room.applied = at
       room.queue = []
       room.source = room.stream ? 'group' : 'fetch'
@@ -198,11 +205,13 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
     return 'parted'
   }
 
-  async function setAside ({ id, partition }: Pick<Room, 'id' | 'partition'>, at: Position, error_code: 'parted' | 'hole', event?: LogEvent): Promise<void> {
+  async function setAside ({ id, partition }: Pick<Room, 'id' | 'partition'>, at: Position, error_code: 'parted' | 'hole' | 'corrupt', event?: LogEvent): Promise<void> {
     const seq = at.seq + 1
-    const error = error_code === 'hole'
-      ? `neither the log nor the archive has the event at seq ${seq}`
-      : `the log has another history than the one applied up to seq ${at.seq} (chain ${at.chain})`
+    const error = {
+      corrupt: 'the key of the log holds no stream',
+      hole: `neither the log nor the archive has the event at seq ${seq}`,
+      parted: `the log has another history than the one applied up to seq ${at.seq} (chain ${at.chain})`,
+    }[error_code]
     const attempts = (attemptsBefore.get(id) ?? 0) + 1
     if (await park(store, { projection: group, room_id: id, partition, at, seq, event_id: event?.event_id ?? null, error, error_code, attempts })) {
       logger.error({ projection: group, room_id: id, seq, error_code }, `${error}; the room is parked`)

@@ -23,7 +23,7 @@ import { uuidv7 } from './ids.ts'
 import { expireSessions } from './jobs/expire-sessions.ts'
 import { startJobs } from './jobs/jobs.ts'
 import type { Lifecycle } from './lifecycle.ts'
-import { startBells } from './log/bells.ts'
+import { createBells } from './log/bells.ts'
 import { startCanary } from './log/canary.ts'
 import { checkRedisPartitions } from './log/deployment.ts'
 import { createFence } from './log/fence.ts'
@@ -145,8 +145,8 @@ export async function openJobs (life: Lifecycle, { config, databaseUrl, store, c
 /** Projections, each a loop of its own. Returns the URL of health and metrics if this process serves them itself. */
 export async function openProjector (life: Lifecycle, shared: Shared): Promise<void> {
   const { config, logger, metrics, keys, store, redis, redisUrl, log } = shared
-  const subscriber = await life.open('bells connection', () => connectSubscriber(redisUrl, 'projector-bells', logger), client => { client.disconnect() })
-  const bells = await life.open('bells', () => startBells({ subscriber, keys, logger }), async bells => { await bells.stop() })
+  const subscriptions = await life.open('subscriptions', () => createSubscriptions({ client: connectSubscriber(redisUrl, 'projector-bells', logger), logger }), subscriptions => { subscriptions.close() })
+  const bells = createBells({ subscriptions, keys })
   const groups = createGroups({ redis, keys })
   const owner = `${hostname()}-${process.pid}-${uuidv7().slice(-8)}`
   const projectors = [archive, history].map(projection => startProjector({

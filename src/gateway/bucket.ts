@@ -1,7 +1,10 @@
 /** A token bucket: `perSecond` on average, `burst` at once. */
 export interface Bucket {
-  /** Takes one token at `now` (milliseconds); returns 0, or the milliseconds until there will be one. */
-  take: (now: number) => number
+  /**
+   * Takes `cost` tokens at `now` (milliseconds) and returns 0, if there is one: what it lacks is owed. Else it takes none and
+   * returns the milliseconds until there will be one.
+   */
+  take: (now: number, cost?: number) => number
 }
 
 export class TokenBucket implements Bucket {
@@ -17,11 +20,11 @@ export class TokenBucket implements Bucket {
     this.#at = now
   }
 
-  take (now: number): number {
+  take (now: number, cost = 1): number {
     this.#tokens = Math.min(this.#burst, this.#tokens + Math.max(0, now - this.#at) * this.#perMs)
     this.#at = now
     if (this.#tokens < 1) return Math.ceil((1 - this.#tokens) / this.#perMs)
-    this.#tokens -= 1
+    this.#tokens -= cost
     return 0
   }
 }

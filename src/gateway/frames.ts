@@ -73,7 +73,8 @@ export function readFrame (text: string): Read {
     const [error] = validator.Errors(frame)
     const missing = (error?.params as { requiredProperties?: string[] } | undefined)?.requiredProperties?.[0]
     const path = `${error?.instancePath ?? ''}${missing === undefined ? '' : `/${missing}`}`.slice(1, 200).replaceAll('/', '.')
-    return { rejection: reject('bad_frame', `The field ${path === '' ? '(frame)' : path} ${missing === undefined ? error?.message ?? 'is wrong' : 'is missing'}`), ...ref, field: path }
+    const wrong = missing !== undefined ? 'is missing' : error?.keyword === 'boolean' ? 'must not be there' : error?.message ?? 'is wrong'
+    return { rejection: reject('bad_frame', `The field ${path === '' ? '(frame)' : path} ${wrong}`), ...ref, field: path }
   }
   const read = frame as unknown as ClientFrame
   if (read.type === 'hello') {

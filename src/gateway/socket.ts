@@ -24,6 +24,11 @@ const CLOSING_MS = 3000
 /** Close codes that are counted by themselves: a client may name any of 2,000 others, each of which would be a series. */
 const CODES = new Set<number>([1000, 1001, 1002, 1005, 1006, 1007, 1009, ...Object.values(CLOSE).map(({ code }) => code)])
 
+/** A larger frame counts as several against the rate: reading it takes as long. */
+const BYTES_PER_TOKEN = 4096
+/** How long a socket that sends too fast is not read. Between two reads of 64 KiB it costs others nothing. */
+const TOO_FAST_MS = 1000
+
 /** What a checked token says. Epoch milliseconds. */
 export interface Identity { readonly user_id: string, readonly session_id: string, readonly expires_at: number }
 
@@ -63,6 +68,8 @@ export class Connection {
   #greeting: NodeJS.Timeout | undefined
   #badFrames = 0
   #underWay = 0
+  #holds = 0
+  #tooFast = false
   #alive = true
   readonly outbox: Outbox
 
@@ -115,7 +122,9 @@ export class Connection {
 
   #onMessage (data: Buffer, isBinary: boolean): void {
     this.#alive = true
-    const waitMs = this.#frames?.take(this.#deps.clock()) ?? 0
+    if (this.#phase === 'ending' || this.#phase === 'ended') return // what was read with the last straw is not even parsed
+    const waitMs = this.#frames?.take(this.#deps.clock(), 1 + Math.floor(data.length / BYTES_PER_TOKEN)) ?? 0
+    if (waitMs > 0) this.#slowDown()
     const read = isBinary ? { rejection: reject('bad_frame', 'Frames are text, not binary') } : readFrame(data.toString('utf8'))
     this.#deps.metrics.framesIn.inc({ type: 'frame' in read ? read.frame.type : 'bad' })
     if ('rejection' in read) {
@@ -210,13 +219,34 @@ export class Connection {
   #execute (frame: { ref?: number | undefined, client_id?: string | undefined, resend?: boolean | undefined }, command: Command): void {
     const { commands, config } = this.#deps
     this.#underWay += 1
-    // Not reading is how the client is slowed down: TCP tells it, and nobody else waits.
-    if (this.#underWay === config.COMMANDS_IN_FLIGHT_MAX) this.#ws.pause()
+    if (this.#underWay === config.COMMANDS_IN_FLIGHT_MAX) this.#hold()
     void commands.execute({ command, user_id: this.userId!, session: this.id, client_id: frame.client_id, resend: frame.resend }).then(outcome => {
-      if (this.#underWay === config.COMMANDS_IN_FLIGHT_MAX) this.#ws.resume()
+      if (this.#underWay === config.COMMANDS_IN_FLIGHT_MAX) this.#release()
       this.#underWay -= 1
       this.#answer(frame, outcome)
     })
+  }
+
+  /** Not reading is how the client is slowed down: TCP tells it, and nobody else waits. Each hold is paired with one release. */
+  #hold (): void {
+    this.#holds += 1
+    if (this.#holds === 1) this.#ws.pause()
+  }
+
+  #release (): void {
+    this.#holds -= 1
+    if (this.#holds === 0) this.#ws.resume()
+  }
+
+  /** Without a pause the loop would read a flood for as long as it comes, whatever is answered, and nobody else. */
+  #slowDown (): void {
+    if (this.#tooFast) return
+    this.#tooFast = true
+    this.#hold()
+    setTimeout(() => {
+      this.#tooFast = false
+      this.#release()
+    }, Math.min(TOO_FAST_MS, this.#deps.config.HEARTBEAT_MS / 2)).unref() // less than a heartbeat: its pong is read in time
   }
 
   #answer (frame: { ref?: number | undefined }, outcome: Outcome): void {

@@ -28,35 +28,47 @@ export function createSubscriptions ({ client, logger }: { client: Redis, logger
   const wanted = new Set<string>()
   const unwanted = new Set<string>()
   let scheduled = false
+  let again = false // asked for while a flush is under way, which may be about to fail
   let closed = false
 
   client.on('smessage', (channel: string, text: string) => { listeners.get(channel)?.onMessage(text) })
   client.on('ready', () => {
     for (const channel of listeners.keys()) wanted.add(channel)
+    unwanted.clear()
     schedule()
   })
 
   function schedule (): void {
-    if (scheduled || closed) return
+    if (closed) return
+    if (scheduled) {
+      again = true
+      return
+    }
     scheduled = true
     setImmediate(() => { void flush() })
   }
 
   async function flush (): Promise<void> {
+    let join: string[] = []
+    let leave: string[] = []
     try {
       while (client.status === 'ready' && wanted.size + unwanted.size > 0) {
-        const leave = take(unwanted)
+        leave = take(unwanted)
         if (leave.length > 0) await client.sunsubscribe(...leave)
-        const join = take(wanted)
+        join = take(wanted)
         if (join.length > 0) await client.ssubscribe(...join)
         for (const channel of join) listeners.get(channel)?.onReady()
+        leave = join = []
       }
     } catch (error) {
-      // The connection broke: 'ready' subscribes everything again.
+      // Tried again with the next PING; after a reconnect, everything is subscribed anew.
+      for (const channel of join) if (listeners.has(channel)) wanted.add(channel)
+      for (const channel of leave) if (!listeners.has(channel)) unwanted.add(channel)
       logger.debug({ reason: (error as Error).message }, 'subscribing was cut off')
     } finally {
       scheduled = false
-      if (client.status === 'ready' && wanted.size + unwanted.size > 0) schedule()
+      if (again) schedule()
+      again = false
     }
   }
 
@@ -77,6 +89,7 @@ export function createSubscriptions ({ client, logger }: { client: Redis, logger
       client.disconnect(true)
     }, PONG_MS)
     client.ping().catch(() => {}).finally(() => { clearTimeout(late) })
+    if (wanted.size + unwanted.size > 0) schedule()
   }, PING_MS)
 
   return {

@@ -9,6 +9,10 @@ export type Client = pg.PoolClient
 /** Whatever runs a query: the pool or a client inside a transaction. */
 export type Queryable = Pick<pg.ClientBase, 'query'>
 
+const STATEMENT_MS = 30_000
+/** What pg says when `query_timeout` is over. */
+const SILENT = 'Query read timeout'
+
 /** Times leave Postgres as Date, bigints (seqs, below 2^53) as number, json as the text that was stored. */
 const types = {
   getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
@@ -45,10 +49,15 @@ export async function openStore ({ url, max, name, log }: { url: string, max: nu
     application_name: `millrace-${name}`,
     connectionTimeoutMillis: 3000,
     idleTimeoutMillis: 30000,
-    statement_timeout: 30000,
+    statement_timeout: STATEMENT_MS,
+    query_timeout: STATEMENT_MS + 5000, // a server that is there has answered by then, if only with an error
     idle_in_transaction_session_timeout: 60000,
     keepAlive: true,
+    keepAliveInitialDelayMillis: 5000, // not the kernel's two hours: an idle connection whose server vanished is gone 15 s later
   })
+  // The pool hears a connection only while it is idle. One that breaks while it is lent out tells the statement under way, and emits an
+  // error besides, which would end the process.
+  pool.on('connect', client => { client.on('error', () => {}) })
   // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
   pool.on('error', error => { log.warn({ reason: error.message }, 'an idle connection to Postgres broke') })
   try {
@@ -72,8 +81,9 @@ export async function openStore ({ url, max, name, log }: { url: string, max: nu
         await client.query('COMMIT')
         return result
       } catch (error) {
-        // A connection whose ROLLBACK fails is in an unknown state: it is not given back.
-        await client.query('ROLLBACK').catch((failure: Error) => { broken = failure })
+        // A connection that is silent, or whose ROLLBACK fails, is in an unknown state: it is not given back.
+        if ((error as Error).message === SILENT) broken = error as Error
+        else await client.query('ROLLBACK').catch((failure: Error) => { broken = failure })
         throw error
       } finally {
         client.release(broken)

@@ -176,6 +176,7 @@ export function createScene (t: Teardown, { store, log, urlOf }: { store: Store,
     archiveOf,
     projected,
     judge,
+    urlOf,
     api: (gateway: number) => http(urlOf(gateway)),
     /** A new user. */
     signup: async (name = `u${randomUUID().slice(0, 8)}`) => await http(urlOf(0)).signup(name, 'correct horse battery'),
@@ -217,5 +218,5 @@ export async function millrace (t: Teardown, { env = {}, redisArgs, projectors =
   const urlOf = (gateway: number): string => gatewayRoles[gateway % gateways]!.url
   const scene = createScene(t, { ...servers, urlOf })
   scene.rooms.add(LOBBY_ID)
-  return { ...servers, ...scene, env: common, gateways: gatewayRoles, projectors: roles.slice(gateways), urlOf }
+  return { ...servers, ...scene, env: common, gateways: gatewayRoles, projectors: roles.slice(gateways) }
 }

@@ -41,3 +41,12 @@ t.test('over any time no more than the burst and the rate is given, and who wait
     return taken <= burst + now * perSecond / 1000 + 1e-6
   }))
 })
+
+t.test('what costs more than there is, is owed', async t => {
+  const bucket = new TokenBucket(10, 3, 0)
+  t.equal(bucket.take(0, 13), 0)
+  t.equal(bucket.take(0), 1100)
+  t.equal(bucket.take(1000, 5), 100)
+  t.equal(bucket.take(1100, 1), 0)
+  t.equal(bucket.take(1100), 100)
+})

@@ -1,8 +1,9 @@
 // The bells of partitions: heard again by themselves after whatever happened to the connection.
 import t, { type Test } from 'tap'
-import { startBells } from '../../src/log/bells.ts'
+import { createBells } from '../../src/log/bells.ts'
 import { createKeys } from '../../src/log/keys.ts'
 import { connectRedis, connectSubscriber } from '../../src/log/redis.ts'
+import { createSubscriptions } from '../../src/log/subscriptions.ts'
 import { testRedis } from '../dev/servers.ts'
 import { until } from '../until.ts'
 import { logger } from './feed.ts'
@@ -12,11 +13,11 @@ async function ringing (t: Test) {
   const keys = createKeys(700) // more than one call subscribes
   const redis = await connectRedis(server.url, 'test', logger)
   const subscriber = connectSubscriber(server.url, 'test-bells', logger)
-  const bells = startBells({ subscriber, keys, logger })
+  const subscriptions = createSubscriptions({ client: subscriber, logger })
+  const bells = createBells({ subscriptions, keys })
   t.teardown(async () => {
-    await bells.stop()
     redis.disconnect()
-    subscriber.disconnect()
+    subscriptions.close()
   })
   const heard: number[] = []
   const follower = bells.follower(partition => { heard.push(partition) })

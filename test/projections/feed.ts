@@ -14,7 +14,7 @@ import { createReconciler } from '../../projections/reconcile.ts'
 import { patchOf } from '../../src/commands/room-hashes.ts'
 import type { EventBody } from '../../src/domain/events.ts'
 import { effectsOf, STRANGER } from '../../src/domain/room.ts'
-import { startBells, type BellSource } from '../../src/log/bells.ts'
+import { createBells, type BellSource } from '../../src/log/bells.ts'
 import { encodeEvent, type LogEvent } from '../../src/log/codec.ts'
 import { createFence } from '../../src/log/fence.ts'
 import { createGroups } from '../../src/log/groups.ts'
@@ -22,6 +22,7 @@ import { createKeys, type Keys } from '../../src/log/keys.ts'
 import type { RoomLog } from '../../src/log/log.ts'
 import { createRedisLog } from '../../src/log/redis-log.ts'
 import { connectRedis, connectSubscriber } from '../../src/log/redis.ts'
+import { createSubscriptions } from '../../src/log/subscriptions.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { openStore, type Queryable } from '../../src/store/pool.ts'
 import { createLogger } from '../../src/telemetry/logging.ts'
@@ -43,7 +44,8 @@ export async function openWorld ({ redisUrl, databaseUrl, partitions = 8 }: { re
   const store = await openStore({ url: databaseUrl, max: 10, name: 'test', log: logger })
   const log = createRedisLog({ redis, keys, log: logger })
   const groups = createGroups({ redis, keys })
-  const bells = startBells({ subscriber, keys, logger })
+  const subscriptions = createSubscriptions({ client: subscriber, logger })
+  const bells = createBells({ subscriptions, keys })
   const metrics = createMetrics('test')
   const fence = createFence({ redis, keys })
   const reconciler = createReconciler({ store, log, fence, logger, metrics })
@@ -70,9 +72,8 @@ export async function openWorld ({ redisUrl, databaseUrl, partitions = 8 }: { re
     },
     async close () {
       await Promise.all(projectors.map(async projector => { await projector.stop() }))
-      await bells.stop()
       redis.disconnect()
-      subscriber.disconnect()
+      subscriptions.close()
       await store.close()
     },
   }

@@ -97,6 +97,19 @@ t.test('an entry that is no event parks its room in every projection', async t =
   t.equal((await readArchive(world.store, rooms[0], 0, 100)).length, 6)
 })
 
+t.test('a key that holds no stream parks its room, and other rooms of the partition go on', async t => {
+  const world = await createWorld(t)
+  const [bad, good] = [await world.feed.room({ partition: 4 }), await world.feed.room({ partition: 4 })]
+  world.project(archive)
+  await caughtUp(world, 'archive_v1', [bad, good])
+  await world.redis.set(world.keys.log(bad), 'not a stream')
+  await world.redis.hset(world.keys.meta(bad), 'seq', 2)
+  await world.feed.say(good, 5)
+  t.match(await parkedOf(world, 1), [{ room_id: bad, seq: 2, error_code: 'corrupt' }])
+  await world.feed.say(good, 5)
+  await caughtUp(world, 'archive_v1', [good])
+})
+
 t.test('a message that Postgres cannot store parks its room in history and not in the archive', async t => {
   const world = await createWorld(t)
   const room = await world.feed.room()
