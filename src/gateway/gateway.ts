@@ -8,7 +8,7 @@ import type { WebSocket } from 'ws'
 import { resolveRoomId } from '../domain/lobby.ts'
 import { TokenBucket } from './bucket.ts'
 import { createHub } from './hub.ts'
-import { createOutboxes } from './outbox.ts'
+import { createOutboxes, forgetUpgrade } from './outbox.ts'
 import { createResume, type ResumeOptions } from './resume.ts'
 import { Connection, type Arrival, type SocketOptions } from './socket.ts'
 import { createSubscriptions } from './subscriptions.ts'
@@ -91,6 +91,7 @@ export async function createGateway (app: FastifyInstance, options: GatewayOptio
   }, (ws: WebSocket, request: FastifyRequest) => {
     const offered = request.headers['sec-websocket-protocol']
     metrics.upgrades.inc({ result: 'accepted' })
+    forgetUpgrade(ws)
     const connection = new Connection(ws, deps, arrivalOf(request))
     if (ws.readyState !== ws.OPEN) return // refused already
     slice = (slice + 1) % SLICES

@@ -6,10 +6,12 @@
  * build the frame again for each socket (DESIGN.md §8: 8 times the deliveries per second). ws writes its own frames (pong, close)
  * whole as well, so frames never mix. Where the TCP socket cannot be had, or a compression extension is on, `ws.send` is used.
  */
+import { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import type { Turn } from './turn.ts'
 
+/** So little may wait when more is read for a client that catches up. */
 const DRAINED_BYTES = 65536
 
 export interface Outbox {
@@ -67,7 +69,18 @@ export function rawSocketOf (ws: WebSocket): Socket | undefined {
   return ws.extensions === '' && typeof raw?.write === 'function' ? raw as Socket : undefined
 }
 
+/**
+ * Lets go of the upgrade's request and response, which the plugin's error listener and Node's socket would otherwise hold as
+ * long as the connection lives: 2.6 KB of heap for each. The caller adds an error listener of its own at once.
+ */
+export function forgetUpgrade (ws: WebSocket): void {
+  ws.removeAllListeners('error')
+  const raw = rawSocketOf(ws) as Socket & { _httpMessage?: ServerResponse | null } | undefined
+  if (raw?._httpMessage instanceof ServerResponse) raw._httpMessage.detachSocket(raw)
+}
+
 export function createOutboxes ({ bytesMax, turn }: { bytesMax: number, turn: Turn }): Outboxes {
+  const drainedBytes = Math.min(DRAINED_BYTES, bytesMax / 4)
   let dirty: SocketOutbox[] = []
   turn.add(() => {
     const written = dirty
@@ -121,7 +134,7 @@ export function createOutboxes ({ bytesMax, turn }: { bytesMax: number, turn: Tu
 
     async drained (): Promise<void> {
       this.flush()
-      while (this.bytes() > DRAINED_BYTES && this.#ws.readyState === this.#ws.OPEN) {
+      while (this.bytes() > drainedBytes && this.#ws.readyState === this.#ws.OPEN) {
         const raw = this.#raw
         await new Promise<void>(resolve => {
           // The timer is for sockets that close, or go below the mark without emptying.

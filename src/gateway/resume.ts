@@ -16,7 +16,13 @@ import type { ClaimedPlace } from './frames.ts'
 import { BUFFER_EVENTS, resetFrame, type Feed, type Subscriber } from './hub.ts'
 import { wireFrame } from './outbox.ts'
 
+/** Events that are read at a time: at first, and at most, when they are small. */
+const CHUNK_EVENTS_FIRST = 50
 const CHUNK_EVENTS = 500
+/** What a chunk should come to: 500 messages of 8,000 characters would be 4 MB for each of many sockets that catch up. */
+const CHUNK_BYTES = 262_144
+/** What is written at once, before waiting for the client to read: less than any outbox may hold. */
+const RUN_BYTES = 32_768
 /** How long the tail may take to hear what the client has heard already. */
 const TAIL_MS = 10_000
 const TAIL_PAUSE_MS = 25
@@ -54,6 +60,7 @@ export function createResume ({ log, readArchive, access, metrics }: ResumeOptio
     let position = after === undefined ? feed.position() : await settle(request, after)
     let synced = false
     let waitedMs = 0
+    let limit = CHUNK_EVENTS_FIRST
     while (!gone()) {
       if (subscriber.reset !== undefined) {
         const { reset } = subscriber
@@ -78,8 +85,9 @@ export function createResume ({ log, readArchive, access, metrics }: ResumeOptio
       }
       const cutOff = subscriber.state === 'buffering' ? bufferStart(subscriber, feed) : head.seq
       if (position.seq < cutOff) {
-        position = await readOn(request, position, cutOff)
-        await subscriber.outbox.drained()
+        const { bytes, ...reached } = await readOn(request, position, Math.min(limit, cutOff - position.seq))
+        if (bytes > 0) limit = Math.max(1, Math.min(CHUNK_EVENTS, Math.floor(CHUNK_BYTES * (reached.seq - position.seq) / bytes)))
+        position = reached
       } else if ((feed.chainAt(position.seq) ?? position.chain) !== position.chain) {
         position = await goBack(request, position)
       } else {
@@ -101,24 +109,34 @@ export function createResume ({ log, readArchive, access, metrics }: ResumeOptio
     return position
   }
 
-  /** Sends one chunk of the log after `position`, up to `cutOff`; returns the position reached. */
-  async function readOn (request: ResumeRequest, position: Position, cutOff: number): Promise<Position> {
-    const { feed: { roomId }, subscriber } = request
-    const limit = Math.min(CHUNK_EVENTS, cutOff - position.seq)
+  /** Sends at most `limit` events of the log after `position`, as the client reads them; returns the position reached, and what it took. */
+  async function readOn (request: ResumeRequest, position: Position, limit: number): Promise<Position & { bytes: number }> {
+    const { feed: { roomId }, subscriber: { outbox }, gone } = request
+    const last = position.seq + limit
     let events = await log.read(roomId, position.seq, limit)
     if (events.length > 0 && events[0]!.seq > position.seq + 1) events = await readArchive(roomId, position.seq, limit)
     let { seq, chain } = position
     const frames: Buffer[] = []
     for (const event of events) {
-      if (event.seq !== seq + 1 || event.seq > cutOff || event.chain !== chainOf(chain, event.event_id)) break
+      if (event.seq !== seq + 1 || event.seq > last || event.chain !== chainOf(chain, event.event_id)) break
       seq = event.seq
       chain = event.chain
       frames.push(wireFrame(frameOf(roomId, event)))
     }
-    if (frames.length === 0) return await goBack(request, position)
-    subscriber.outbox.push(Buffer.concat(frames))
+    if (frames.length === 0) return { ...await goBack(request, position), bytes: 0 }
+    let bytes = 0
+    for (let run: Buffer[] = [], size = 0, i = 0; i < frames.length && !gone(); i++) {
+      run.push(frames[i]!)
+      size += frames[i]!.length
+      if (size < RUN_BYTES && i < frames.length - 1) continue
+      outbox.push(run.length === 1 ? run[0]! : Buffer.concat(run))
+      await outbox.drained()
+      bytes += size
+      run = []
+      size = 0
+    }
     metrics.eventsOut.inc(frames.length)
-    return { seq, chain }
+    return { seq, chain, bytes }
   }
 
   /** The log does not go on from `position`: it has parted meanwhile, or it cannot be read now. */

@@ -13,6 +13,7 @@ import { LogFault, type RoomLog } from '../log/log.ts'
 import { readArchive } from '../store/archive.ts'
 import type { Store } from '../store/pool.ts'
 import { identityOf, Limit, roomIdOf, RoomParams, type App } from './app.ts'
+import type { Gate } from './gate.ts'
 import { Refusal, refuse } from './problems.ts'
 
 export interface EventsDeps {
@@ -23,7 +24,7 @@ export interface EventsDeps {
 
 const Range = Type.Object({ after: Type.Optional(Seq), limit: Limit })
 
-export function eventsRoutes (app: App, { access, log, store }: EventsDeps): void {
+export function eventsRoutes (app: App, { access, log, store, gate }: EventsDeps & { gate: Gate }): void {
   app.get('/rooms/:id/events', { schema: { params: RoomParams, querystring: Range } }, async (request, reply) => {
     if (request.headers.accept?.includes('text/event-stream')) refuse('not_acceptable', 'Live events are not served here yet: use the WebSocket')
     const roomId = roomIdOf(request)
@@ -33,7 +34,7 @@ export function eventsRoutes (app: App, { access, log, store }: EventsDeps): voi
     // The head first: what is read after it is at least as new, so `next` cannot end the list too early.
     const { heads } = await log.heads([roomId])
     const head = heads.get(roomId) ?? START
-    const events = await readRun({ log, store }, roomId, Math.max(after, reading.from), limit, head.seq)
+    const events = await gate(async () => await readRun({ log, store }, roomId, Math.max(after, reading.from), limit, head.seq))
     const last = events.at(-1)
     const next = last !== undefined && last.seq < head.seq ? last.seq : null
     const asOf = last !== undefined && last.seq > head.seq ? { seq: last.seq, chain: last.chain } : head

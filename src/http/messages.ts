@@ -14,6 +14,7 @@ import { messagePage } from '../store/history.ts'
 import type { Store } from '../store/pool.ts'
 import { AppendHeaders, commandOf, identityOf, Limit, listOf, Position, roomIdOf, RoomParams, type App } from './app.ts'
 import { readOn, readRun } from './events.ts'
+import type { Gate } from './gate.ts'
 import { Refusal, refuse, sendProblem } from './problems.ts'
 
 const Message = Type.Object({
@@ -39,7 +40,7 @@ const Page = Type.Object({ before: Type.Optional(Seq), after: Type.Optional(Seq)
 const PageAnswer = Type.Object({ ...listOf(Message, Type.Integer()).properties, as_of: Position })
 const Post = Type.Object({ content: Content, reply_to: Type.Optional(Seq) })
 
-export function messagesRoutes (app: App, { access, commands, log, store }: MessagesDeps): void {
+export function messagesRoutes (app: App, { access, commands, log, store, gate }: MessagesDeps & { gate: Gate }): void {
   app.get('/rooms/:id/messages', { schema: { params: RoomParams, querystring: Page, response: { 200: PageAnswer } } }, async request => {
     const { before, after, around, limit = 50 } = request.query
     if ([before, after, around].filter(place => place !== undefined).length > 1) refuse('bad_request', 'before, after and around exclude each other', 'before')
@@ -48,7 +49,7 @@ export function messagesRoutes (app: App, { access, commands, log, store }: Mess
     if (!reading.allowed) throw new Refusal(reading.rejection)
     // Where history is behind the archive, the stream may be trimmed up to there: the page is given both as one log.
     const whole = { read: async (roomId: string, after: number, limit: number) => await readOn({ log, store }, roomId, after, limit, reading.room.seq) }
-    const { items, next, as_of } = await messagePage({ store, log: whole, decode: decodeEvent, chainOf }, { room_id, from: reading.from, before, after, around, limit })
+    const { items, next, as_of } = await gate(async () => await messagePage({ store, log: whole, decode: decodeEvent, chainOf }, { room_id, from: reading.from, before, after, around, limit }))
     return { items: items.map(item => ({ ...item, reactions: [], mentions: [] })), next, as_of }
   })
 

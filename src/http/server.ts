@@ -17,7 +17,9 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { createRequireUser, validatorCompiler, type App } from './app.ts'
 import { authRoutes } from './auth.ts'
 import { eventsRoutes, type EventsDeps } from './events.ts'
+import { createGate } from './gate.ts'
 import { healthRoutes, type Readiness } from './health.ts'
+import { createInTurn } from './in-turn.ts'
 import { meRoutes } from './me.ts'
 import { messagesRoutes, type MessagesDeps } from './messages.ts'
 import { metricsRoutes } from './metrics.ts'
@@ -32,6 +34,8 @@ const HEADER_BYTES_MAX = 16_384
 const REQUEST_MS = 15_000
 const KEEP_ALIVE_MS = 65_000 // longer than the 60 s of common load balancers, so that it is they who close
 const SILENCE_MS = 120_000
+/** Requests of one connection that may wait behind the one that is served; one read of 64 KiB holds some 200 of the smallest. */
+const PIPELINED_MAX = 256
 /** The route of what has none. */
 const UNKNOWN = 'unknown'
 
@@ -79,8 +83,9 @@ export function addRoutes (app: FastifyInstance, deps: RoutesDeps): void {
     meRoutes(signedIn, deps)
     usersRoutes(signedIn, deps)
     roomsRoutes(signedIn, deps)
-    messagesRoutes(signedIn, deps)
-    eventsRoutes(signedIn, deps)
+    const gate = createGate()
+    messagesRoutes(signedIn, { ...deps, gate })
+    eventsRoutes(signedIn, { ...deps, gate })
   })
 }
 
@@ -133,6 +138,7 @@ function createBareServer ({ metrics, logger, requestMs = REQUEST_MS }: ServerDe
     else void parseJson(request, body.toString(), (error, value) => { error === null ? done(null, value) : refuseBody(done, 'The body is not valid JSON') })
   })
 
+  app.addHook('onRequest', createInTurn({ waitingMax: PIPELINED_MAX }))
   app.addHook('onRequest', async (_request, reply) => { void reply.header('x-content-type-options', 'nosniff') })
   app.addHook('onResponse', async (request, reply) => { count(request, reply) })
   return app

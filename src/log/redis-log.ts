@@ -1,8 +1,8 @@
 /**
  * The room log on Redis Streams (contract: `log.ts`).
  *
- * Appends that come in the same turn of the loop are sent as one script call per partition: the cheapest speed there is
- * (REDIS.md: 2.6 µs instead of 12–16 µs of Redis per append). A call carries at most `UNITS_MAX` units.
+ * Appends that come in the same turn of the loop travel in one script call, the cheapest speed there is; on a cluster in one
+ * per partition, because a call must stay in one slot. A call carries at most `UNITS_MAX` units.
  */
 import type { Logger } from 'pino'
 import type { Position } from '../domain/position.ts'
@@ -27,36 +27,36 @@ interface Waiting {
 
 export function createRedisLog ({ redis, keys, log }: { redis: Redis, keys: Keys, log: Logger }): RoomLog {
   const waiting = new Map<number, Waiting[]>()
-  let durability: Durability = 'memory'
-  // What an ack is worth depends on the server, which may be another after a reconnect.
-  const lookAtDurability = (): void => { void askDurability(redis).then(found => { durability = found }, error => { log.warn({ reason: (error as Error).message }, 'cannot tell how durable Redis is') }) }
-  redis.on('ready', lookAtDurability)
-  lookAtDurability()
+  let server: Server = { durability: 'memory', cluster: true } // until it was asked, the least and the strictest
+  // It may be another one, or set up differently, after a reconnect.
+  const lookAtServer = (): void => { void askServer(redis).then(found => { server = found }, error => { log.warn({ reason: (error as Error).message }, 'cannot tell how Redis is set up') }) }
+  redis.on('ready', lookAtServer)
+  lookAtServer()
 
   const flush = (): void => {
-    const calls = [...waiting]
+    const partitions = [...waiting]
     waiting.clear()
-    for (const [partition, appends] of calls) {
-      for (const part of partsOf(appends)) void send(partition, part)
-    }
+    for (const part of partsOf(partitions, server.cluster)) void send(part)
   }
 
-  async function send (partition: number, appends: Waiting[]): Promise<void> {
+  async function send (part: Part): Promise<void> {
     try {
-      const { callKeys, args } = callOf(keys, partition, appends)
-      const answer = await appendScript(redis, callKeys, args)
-      if (answer === 'fenced') throw new LogFault('fenced', `partition ${partition} is fenced`)
-      const rooms = answer as string[][]
-      appends.forEach((append, i) => {
-        try {
-          append.resolve(append.units.map((unit, u) => resultOf(rooms[i]?.[u] ?? '', unit)))
-        } catch (error) {
-          append.reject(error)
-        }
+      const { callKeys, args } = callOf(keys, part)
+      const answers = await appendScript(redis, callKeys, args) as Array<'fenced' | string[][]>
+      part.forEach(([partition, appends], p) => {
+        const rooms = answers[p]
+        appends.forEach((append, i) => {
+          try {
+            if (rooms === 'fenced') throw new LogFault('fenced', `partition ${partition} is fenced`)
+            append.resolve(append.units.map((unit, u) => resultOf(rooms?.[i]?.[u] ?? '', unit)))
+          } catch (error) {
+            append.reject(error)
+          }
+        })
       })
     } catch (error) {
-      if (isBug(error)) log.error({ err: error, partition }, 'the append script failed')
-      for (const append of appends) append.reject(faultOf(error))
+      if (isBug(error)) log.error({ err: error }, 'the append script failed')
+      for (const [, appends] of part) for (const append of appends) append.reject(faultOf(error))
     }
   }
 
@@ -118,7 +118,7 @@ export function createRedisLog ({ redis, keys, log }: { redis: Redis, keys: Keys
       return { fenced, heads } satisfies Heads
     },
 
-    durability: () => durability,
+    durability: () => server.durability,
   }
 }
 
@@ -130,35 +130,53 @@ async function guarded<T> (answer: Promise<T>): Promise<T> {
   }
 }
 
-/** Splits what waits for one partition, so that no call carries more than UNITS_MAX units (a room's units stay together). */
-function * partsOf (appends: Waiting[]): Generator<Waiting[]> {
-  let part: Waiting[] = []
+/** What one call carries: appends by partition. */
+type Part = Array<[partition: number, appends: Waiting[]]>
+
+/** Deals what waits to calls of at most UNITS_MAX units (a room's units stay together), on a cluster of one partition each. */
+function * partsOf (waiting: Part, cluster: boolean): Generator<Part> {
+  let part: Part = []
   let units = 0
-  for (const append of appends) {
-    if (part.length > 0 && units + append.units.length > UNITS_MAX) {
+  for (const [partition, appends] of waiting) {
+    let open: Waiting[] | undefined
+    for (const append of appends) {
+      if (part.length > 0 && units + append.units.length > UNITS_MAX) {
+        yield part
+        part = []
+        units = 0
+        open = undefined
+      }
+      if (open === undefined) part.push([partition, open = []])
+      open.push(append)
+      units += append.units.length
+    }
+    if (cluster && part.length > 0) {
       yield part
       part = []
       units = 0
     }
-    part.push(append)
-    units += append.units.length
   }
   if (part.length > 0) yield part
 }
 
 /** KEYS and ARGV of `append.lua`. */
-function callOf (keys: Keys, partition: number, appends: readonly Waiting[]): { callKeys: string[], args: string[] } {
-  const callKeys = [keys.epoch(partition), keys.count(partition), keys.active(partition)]
-  const args = [keys.partitionBell(partition), String(appends.length)]
-  for (const { roomId, units } of appends) {
-    callKeys.push(keys.log(roomId), keys.meta(roomId), keys.members(roomId))
-    args.push(roomId, keys.bell(roomId), String(units.length))
-    for (const unit of units) {
-      callKeys.push(keys.once(roomId, unit.author, unit.key))
-      args.push(unit.session, unit.create ? '1' : '0', String(unit.onceMs), String(unit.preconditions.length), String(unit.events.length), String(unit.patches.length))
-      for (const [hash, field, value] of unit.preconditions) args.push(hash, field, value)
-      for (const { event_id, v, data } of unit.events) args.push(event_id, String(v), data)
-      for (const [op, hash, field, value] of unit.patches) args.push(op, hash, field, value)
+function callOf (keys: Keys, part: Part): { callKeys: string[], args: string[] } {
+  const callKeys: string[] = []
+  const args = [String(part.length)]
+  for (const [partition, appends] of part) {
+    callKeys.push(keys.epoch(partition), keys.count(partition), keys.active(partition))
+    args.push(keys.partitionBell(partition), String(appends.length))
+    for (const { roomId, units } of appends) {
+      callKeys.push(keys.log(roomId), keys.meta(roomId), keys.members(roomId))
+      const lengthAt = args.push(roomId, keys.bell(roomId), String(units.length), '') - 1
+      for (const unit of units) {
+        callKeys.push(keys.once(roomId, unit.author, unit.key))
+        args.push(unit.session, unit.create ? '1' : '0', String(unit.onceMs), String(unit.preconditions.length), String(unit.events.length), String(unit.patches.length))
+        for (const [hash, field, value] of unit.preconditions) args.push(hash, field, value)
+        for (const { event_id, v, data } of unit.events) args.push(event_id, String(v), data)
+        for (const [op, hash, field, value] of unit.patches) args.push(op, hash, field, value)
+      }
+      args[lengthAt] = String(args.length - 1 - lengthAt)
     }
   }
   return { callKeys, args }
@@ -215,8 +233,11 @@ function perPartition (keys: Keys, roomIds: readonly string[]): Array<[number, s
   return parts
 }
 
-async function askDurability (redis: Redis): Promise<Durability> {
-  if (!/aof_enabled:1/.test(await redis.info('persistence'))) return 'memory'
+interface Server { readonly durability: Durability, readonly cluster: boolean }
+
+async function askServer (redis: Redis): Promise<Server> {
+  const cluster = /redis_mode:cluster/.test(await redis.info('server'))
+  if (!/aof_enabled:1/.test(await redis.info('persistence'))) return { durability: 'memory', cluster }
   const setting = await redis.config('GET', 'appendfsync') as string[]
-  return setting[1] === 'always' ? 'fsync' : 'memory'
+  return { durability: setting[1] === 'always' ? 'fsync' : 'memory', cluster }
 }

@@ -14,6 +14,7 @@ export type { Redis } from 'ioredis'
 const COMMAND_MS = 1500
 const SOCKET_MS = 2000
 const CONNECT_MS = 1000
+const LOADING_MS = 250
 const OLDEST_REDIS = [7, 0]
 
 /** What a person must change before Millrace can start; the message is one line. */
@@ -34,6 +35,7 @@ function open (url: string, name: string, log: Logger, more: RedisOptions): Redi
     connectTimeout: CONNECT_MS,
     keepAlive: 5000,
     lazyConnect: true,
+    maxLoadingRetryTime: LOADING_MS, // not its 10 s: what a loading Redis guesses of its remaining time is whole seconds, often far too many
     retryStrategy,
     ...more,
   })

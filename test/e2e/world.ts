@@ -19,7 +19,7 @@ import { connect, http, type Client, type ConnectOptions } from '../client.ts'
 import { testServers } from '../dev/servers.ts'
 import { until } from '../until.ts'
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const PARTITIONS = 16
 const logger = createLogger({ level: 'silent', role: 'test' })
 

@@ -1,10 +1,19 @@
 // Reading frames: what is good comes out as it was sent, what is not is refused with the field; and the frozen frames of v1 are
 // read as they were on the day they were written.
+import { EventEmitter } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
-import { ClientFrames, readFrame } from '../../src/gateway/frames.ts'
+import type { WebSocket } from 'ws'
+import { loadConfig } from '../../src/config.ts'
 import { LOBBY_ID } from '../../src/domain/lobby.ts'
+import { reject } from '../../src/domain/rejections.ts'
+import { CLOSE, type CloseName } from '../../src/gateway/close-codes.ts'
+import { ClientFrames, readFrame } from '../../src/gateway/frames.ts'
+import { resetFrame } from '../../src/gateway/hub.ts'
+import { Connection, type SocketOptions } from '../../src/gateway/socket.ts'
+import { createLogger } from '../../src/telemetry/logging.ts'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { badFrames, brokenText, EXAMPLES, goodFrame, mutatedFrame, NO_FRAMES, NOWHERE, own } from '../hostile/variants.ts'
 
 const FIXTURES = new URL('../fixtures/frames/', import.meta.url)
@@ -29,6 +38,58 @@ t.test('frozen v1 frames from clients are read today as on the day they were fro
     if (reads.frame !== undefined) types.add(reads.frame.type)
   }
   t.same([...types].sort(), Object.keys(ClientFrames).sort(), 'each type has one')
+})
+
+/** A connection over a socket that the test plays: sends the texts, and returns the frames that come back. */
+function played () {
+  const sent: unknown[] = []
+  const ws = Object.assign(new EventEmitter(), { OPEN: 1, readyState: 1, pause () {}, resume () {}, ping () {}, terminate () {}, close (code: number, reason: string) { sent.push({ closed: code, reason }) } })
+  const outbox = { send: (frame: object) => { sent.push(JSON.parse(JSON.stringify(frame))) }, push () {}, flush () {}, bytes: () => 0, drained: async () => {} }
+  const deps: SocketOptions = {
+    config: loadConfig({}),
+    access: { reading: async () => ({ allowed: false, rejection: reject('room_not_found') }) },
+    commands: {
+      execute: async ({ command: { type, room_id } }) => type === 'message'
+        ? { ok: true, changed: true, room_id, seq: 9121, chain: '9f86d081884c7d65', event_id: 'event', duplicate: false, durability: 'fsync' }
+        : type === 'join' ? { ok: true, changed: false, room_id } : { ok: false, rejection: reject('not_member') },
+    },
+    subscriptions: { add () {}, remove () {}, removeAll () {}, movedHeads: () => ({ [NOWHERE]: 9121 }) },
+    outboxes: { open: () => outbox },
+    verify: token => token === 'good' ? { user_id: 'user', session_id: 'session', expires_at: Infinity } : undefined,
+    admit: () => true,
+    release: () => {},
+    newId: () => 'connection',
+    clock: () => Date.parse('2026-11-20T10:00:00.123Z'),
+    metrics: createMetrics('test'),
+    logger: createLogger({ level: 'silent', role: 'test' }),
+  }
+  const connection = new Connection(ws as unknown as WebSocket, deps, {})
+  return {
+    connection,
+    async say (text: string): Promise<unknown[]> {
+      sent.length = 0
+      ws.emit('message', Buffer.from(text), false)
+      await new Promise(resolve => setImmediate(resolve))
+      return [...sent]
+    },
+    sent,
+  }
+}
+
+t.test('frozen v1 frames to clients are sent today as on the day they were frozen', async t => {
+  const { session, heartbeat, reset, byes } = JSON.parse(readFileSync(new URL('server-frames.json', FIXTURES), 'utf8'))
+  const { connection, say, sent } = played()
+  for (const { client, server } of session) t.same(await say(client), server, client)
+  sent.length = 0
+  connection.beat(0)
+  t.same(sent, [heartbeat])
+  t.same(JSON.parse(JSON.stringify(resetFrame(NOWHERE, 'parted', { seq: 5, chain: '9f86d081884c7d65' }))), reset)
+  t.same(Object.keys(CLOSE), Object.keys(byes), 'every close has its bye')
+  for (const [name, frames] of Object.entries(byes)) {
+    const { connection, sent } = played()
+    connection.end(name as CloseName, 1500)
+    t.same(sent, frames, name)
+  }
 })
 
 t.test('each wrong or missing field of each frame is refused and named', async t => {

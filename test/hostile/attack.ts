@@ -12,7 +12,6 @@ export type World = Awaited<ReturnType<typeof millrace>>
 
 export const CONTINUATION = 0
 export const TEXT = 1
-export const BINARY = 2
 export const PING = 9
 
 export interface FrameBits { opcode?: number, fin?: boolean, rsv?: number, masked?: boolean }
@@ -47,8 +46,8 @@ export interface RawSocket {
   cut: () => void
 }
 
-/** Upgrades by hand. `pause` stops reading at once. */
-export async function upgrade (url: string, { token, query = '', headers = {} }: { token?: string, query?: string, headers?: Record<string, string> } = {}): Promise<RawSocket> {
+/** Upgrades by hand. */
+export async function upgrade (url: string, { token, path = '/ws', query = '', headers = {} }: { token?: string, path?: string, query?: string, headers?: Record<string, string> } = {}): Promise<RawSocket> {
   const { hostname, port } = new URL(url)
   const socket = dial(Number(port), hostname)
   let received = Buffer.alloc(0)
@@ -87,7 +86,7 @@ export async function upgrade (url: string, { token, query = '', headers = {} }:
   })
   const lines = { ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }), ...headers }
   socket.write([
-    `GET /ws${query} HTTP/1.1`, `Host: ${hostname}:${port}`, 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13',
+    `GET ${path}${query} HTTP/1.1`, `Host: ${hostname}:${port}`, 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13',
     `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}`, ...Object.entries(lines).map(([name, value]) => `${name}: ${value}`), '', '',
   ].join('\r\n'), 'latin1')
   await open
@@ -132,4 +131,14 @@ export async function unharmed (t: Test, world: World, { client, room, pid }: By
 /** Waits until the gateway holds at most so many sockets. */
 export async function untilConnections (world: World, atMost: number, timeoutMs = 20_000): Promise<void> {
   await until(async () => await metric(world.urlOf(0), 'millrace_connections') <= atMost, { timeoutMs, everyMs: 100, what: `at most ${atMost} connections` })
+}
+
+/** Subtests after each of which nobody else was harmed. */
+export function attacks (t: Test, world: World, victim: Bystander) {
+  return async (title: string, attack: (t: Test) => Promise<void>): Promise<void> => {
+    await t.test(title, async t => {
+      await attack(t)
+      await unharmed(t, world, victim)
+    })
+  }
 }

@@ -15,7 +15,7 @@ const requiredKeys = ['type', 'user_id', 'timestamp'] as const
 const storedEvent: fc.Arbitrary<StoredEvent> = fc.oneof(
   fc.record({ type: fc.constant('message' as const), content: text, reply_to: seq, ...common }, { requiredKeys: [...requiredKeys, 'content'], noNullPrototype: true }),
   fc.record({ type: fc.constantFrom('join' as const, 'leave' as const), ...common }, { requiredKeys: [...requiredKeys], noNullPrototype: true }),
-  fc.record({ type: fc.constant('room' as const), change: fc.constant('created' as const), name: text, kind: fc.constantFrom(...ROOM_KINDS), topic: text, history: fc.constantFrom('all' as const, 'joined' as const), ...common }, { requiredKeys: [...requiredKeys, 'change', 'name', 'kind', 'history'], noNullPrototype: true }),
+  fc.record({ type: fc.constant('room' as const), change: fc.constant('created' as const), name: text, kind: fc.constantFrom(...ROOM_KINDS), topic: text, history: fc.constantFrom('all' as const, 'joined' as const), ...common }, { requiredKeys: [...requiredKeys, 'change', 'name', 'kind', 'history'], noNullPrototype: true })
 ) as fc.Arbitrary<StoredEvent>
 const chain = fc.stringMatching(/^[0-9a-f]{16}$/)
 

@@ -1,48 +1,41 @@
---[[ Appends commands to rooms of one partition, and rings their bells. One slot, one round trip.
+--[[ Appends commands to rooms, and rings their bells. One round trip; in a cluster all rooms are of one partition (one slot).
 
-KEYS  1 epoch · 2 count · 3 active · then for each room: log, meta, members, and one `once` key for each of its units
-ARGV  1 channel of the partition's bell · 2 number of rooms · then for each room:
-        room id · its bell's channel · number of units · then for each unit:
+KEYS  for each partition: epoch · count · active · then for each of its rooms: log, meta, members, and one `once` key for each unit
+ARGV  number of partitions · then for each: channel of its bell · number of rooms · then for each room:
+        room id · its bell's channel · number of units · number of arguments that its units take · then for each unit:
           session · create (1/0) · TTL of its `once` key in ms · preconditions · events · patches (three counts), then
           a precondition: hash (meta|members) · field · value it must have ('' for none)
           an event:       event id · schema version · data
           a patch:        op · hash · field · value     op: set, setseq (value .. seq of the unit's first event), add
-Returns 'fenced', or for each room a list with one text for each unit:
+Returns for each partition 'fenced', or for each of its rooms a list with one text for each unit:
   ok <seq> <chain>               appended; place of its first event
   dup <seq> <chain> <event_id>   appended before: the first result
   pre <n>                        its n-th precondition does not hold; nothing of it was written
   held                           an earlier unit of its session failed in this call
   none | exists | cold           the room's meta is missing (and not to be created) | is there already | was evicted
-  broken <text>                  the stream refused the ID: log and meta disagree
+  broken <text>                  a key of the room is not what it must be, or the stream refused the ID; other rooms go on
 
-A unit is checked whole before its first write, because scripts do not roll back. A room is finished (head, news, bell)
-before the next is begun, so an error in a later room leaves this one whole; the retry finds the `once` keys. No rule of
-chat is in here: preconditions and patches are data. Bells come last and may fail: they are hints. ]]
-local call, pcall_redis = redis.call, redis.pcall
+A unit is checked whole before its first write, because scripts do not roll back. No rule of chat is in here: preconditions
+and patches are data. Bells come last and may fail: they are hints. ]]
+local call, try = redis.call, redis.pcall
 local replid = string.match(call('INFO', 'replication'), 'master_replid:(%x+)')
-if call('GET', KEYS[1]) ~= replid then return 'fenced' end
-
-local arg, key = 0, 3
+local arg, key = 0, 0
 local function nextArg() arg = arg + 1; return ARGV[arg] end
-local function nextKey() key = key + 1; return KEYS[key] end
 
-local partitionBell, rooms = nextArg(), tonumber(nextArg())
-local results, bells = {}, {}
-
-for r = 1, rooms do
-  local room, channel, units = nextArg(), nextArg(), tonumber(nextArg())
-  local log, meta, members = nextKey(), nextKey(), nextKey()
+--- Appends the units of one room; its first key is KEYS[key + 1], its units begin at ARGV[arg + 1].
+local function serveRoom(units, answers)
+  local log, meta, members = KEYS[key + 1], KEYS[key + 2], KEYS[key + 3]
   local hashes = { meta = meta, members = members }
   local head = call('HMGET', meta, 'seq', 'chain', 'cold')
-  call('HLEN', members) -- raises now, before any write of this room, if somebody put another type there
+  call('HLEN', members) -- raises now, before any write, if somebody put another type there
   local exists, cold = head[1] ~= false, head[3] ~= false
   local seq, chain = tonumber(head[1] or '0'), head[2] or '0000000000000000'
-  local from, held, answers, bell = seq, {}, {}, {}
+  local from, held, bell = seq, {}, {}
 
   for u = 1, units do
     local session, create, ttl = nextArg(), nextArg() == '1', nextArg()
     local preconditions, events, patches = tonumber(nextArg()), tonumber(nextArg()), tonumber(nextArg())
-    local once = nextKey()
+    local once = KEYS[key + 3 + u]
     local preAt = arg
     local eventAt = preAt + preconditions * 3
     local patchAt = eventAt + events * 3
@@ -67,23 +60,25 @@ for r = 1, rooms do
       for e = 1, events do
         local at = eventAt + (e - 1) * 3
         local id, v, data = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-        local nextSeq, nextChain = seq + 1, string.sub(redis.sha1hex(chain .. id), 1, 16)
-        local added = pcall_redis('XADD', log, string.format('%.0f-0', nextSeq), 'id', id, 'chain', nextChain, 'v', v, 'data', data)
+        local nextSeq, nextChain = string.format('%.0f', seq + 1), string.sub(redis.sha1hex(chain .. id), 1, 16)
+        local added = try('XADD', log, nextSeq .. '-0', 'id', id, 'chain', nextChain, 'v', v, 'data', data)
         if type(added) == 'table' and added.err then return 'broken ' .. added.err end
-        seq, chain = nextSeq, nextChain
-        firstSeq, firstChain = firstSeq or seq, firstChain or chain
-        bell[#bell + 1] = string.format('%.0f %s %s %s %s', seq, chain, id, v, data)
+        seq, chain = seq + 1, nextChain
+        firstSeq, firstChain = firstSeq or nextSeq, firstChain or chain
+        bell[#bell + 1] = nextSeq .. ' ' .. chain .. ' ' .. id .. ' ' .. v .. ' ' .. data
       end
       for p = 1, patches do
         local at = patchAt + (p - 1) * 4
         local op, hash, field, value = ARGV[at + 1], hashes[ARGV[at + 2]], ARGV[at + 3], ARGV[at + 4]
-        if op == 'set' then call('HSET', hash, field, value)
-        elseif op == 'setseq' then call('HSET', hash, field, value .. string.format('%.0f', firstSeq))
-        elseif op == 'add' then call('HINCRBY', hash, field, value)
+        if op == 'add' then call('HINCRBY', hash, field, value)
+        elseif op == 'set' then call('HSET', hash, field, value)
+        elseif op == 'setseq' then call('HSET', hash, field, value .. firstSeq)
         end
       end
       exists = true
-      local place = string.format('%.0f %s', firstSeq, firstChain)
+      -- At once, not at the end of the room: whatever fails later, head and stream agree.
+      call('HSET', meta, 'seq', string.format('%.0f', seq), 'chain', chain)
+      local place = firstSeq .. ' ' .. firstChain
       call('SET', once, place .. ' ' .. ARGV[eventAt + 1], 'PX', ttl)
       return 'ok ' .. place
     end
@@ -93,15 +88,37 @@ for r = 1, rooms do
     if kind ~= 'ok ' and kind ~= 'dup' then held[session] = true end
     answers[u] = answer
   end
-
-  if seq > from then
-    call('HSET', meta, 'seq', string.format('%.0f', seq), 'chain', chain)
-    call('ZADD', KEYS[3], call('INCR', KEYS[2]), room)
-    bells[#bells + 1] = { channel, table.concat(bell, '\n') }
-  end
-  results[r] = answers
+  if seq > from then return table.concat(bell, '\n') end
 end
 
-for _, bell in ipairs(bells) do pcall_redis('SPUBLISH', bell[1], bell[2]) end
-if #bells > 0 then pcall_redis('SPUBLISH', partitionBell, '') end
+local results, bells = {}, {}
+for p = 1, tonumber(nextArg()) do
+  local partitionBell, rooms = nextArg(), tonumber(nextArg())
+  local count, active = KEYS[key + 2], KEYS[key + 3]
+  local fenced = call('GET', KEYS[key + 1]) ~= replid
+  local answered, rung = {}, false
+  key = key + 3
+  for r = 1, rooms do
+    local room, channel, units, length = nextArg(), nextArg(), tonumber(nextArg()), tonumber(nextArg())
+    local after = arg + length
+    if not fenced then
+      local answers = {}
+      local good, bell = pcall(serveRoom, units, answers)
+      if not good then
+        local text = 'broken ' .. tostring(type(bell) == 'table' and bell.err or bell)
+        for u = #answers + 1, units do answers[u] = text end
+      elseif bell then
+        call('ZADD', active, call('INCR', count), room)
+        bells[#bells + 1] = { channel, bell }
+        rung = true
+      end
+      answered[r] = answers
+    end
+    arg, key = after, key + 3 + units
+  end
+  if rung then bells[#bells + 1] = { partitionBell, '' } end
+  results[p] = fenced and 'fenced' or answered
+end
+
+for _, bell in ipairs(bells) do try('SPUBLISH', bell[1], bell[2]) end
 return results
