@@ -33,6 +33,7 @@ export const REJECTIONS = {
   too_large: { status: 413, retry: false, message: 'The body is too large' },
   unsupported_media_type: { status: 415, retry: false, message: 'The body must be application/json' },
   too_many_subscriptions: { status: 429, retry: false, message: 'This socket subscribes to as many rooms as it may' },
+  upgrade_required: { status: 426, retry: false, message: 'This is a WebSocket: ask for an upgrade' },
   rate_limited: { status: 429, retry: true, message: 'Too many requests: slow down' },
   internal: { status: 500, retry: false, message: 'Something went wrong on the server' },
   unavailable: { status: 503, retry: true, message: 'The log or the database cannot be reached: try again' },

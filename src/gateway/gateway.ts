@@ -3,9 +3,10 @@
  * the caps on connections; a stopping gateway says `bye` to all, with retry times that spread their return [G7].
  */
 import websocket from '@fastify/websocket'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { resolveRoomId } from '../domain/lobby.ts'
+import { REJECTIONS, reject, type Rejection } from '../domain/rejections.ts'
 import { TokenBucket } from './bucket.ts'
 import { createHub } from './hub.ts'
 import { createOutboxes, forgetUpgrade } from './outbox.ts'
@@ -76,32 +77,41 @@ export async function createGateway (app: FastifyInstance, options: GatewayOptio
     },
   })
 
-  app.get('/ws', {
-    websocket: true,
+  const sendProblem = async (reply: FastifyReply, { code, message, retry_after_ms }: Rejection): Promise<void> => {
+    const { status, message: title } = REJECTIONS[code]
+    if (retry_after_ms !== undefined) reply.header('retry-after', Math.ceil(retry_after_ms / 1000))
+    await reply.code(status).type('application/problem+json').send({ type: `urn:millrace:problem:${code}`, title, status, code, detail: message, retry_after_ms })
+  }
+
+  app.route({
+    method: 'GET',
+    url: '/ws',
     onRequest: async (_request, reply) => {
       const refuse = async (result: string, retryAfterS: number): Promise<void> => {
         metrics.upgrades.inc({ result })
-        await reply.code(503).header('retry-after', retryAfterS).type('application/problem+json').send({ title: 'Service Unavailable', status: 503, code: 'overloaded', retry_after_ms: retryAfterS * 1000 })
+        await sendProblem(reply, reject('overloaded', 'This gateway takes no more connections now', retryAfterS * 1000))
       }
       if (stopping) return await refuse('stopping', 2)
       if (unlimited) return
       if (connections.size >= config.CONNECTIONS_MAX) return await refuse('full', 10)
       if (upgrades.take(clock()) > 0) return await refuse('too fast', 1)
     },
-  }, (ws: WebSocket, request: FastifyRequest) => {
-    const offered = request.headers['sec-websocket-protocol']
-    metrics.upgrades.inc({ result: 'accepted' })
-    forgetUpgrade(ws)
-    const connection = new Connection(ws, deps, arrivalOf(request))
-    if (ws.readyState !== ws.OPEN) return // refused already
-    slice = (slice + 1) % SLICES
-    connections.set(connection, slice)
-    metrics.connections.set(connections.size)
-    ws.on('close', () => {
-      connections.delete(connection)
+    handler: async (_request, reply) => { await sendProblem(reply.header('upgrade', 'websocket'), reject('upgrade_required')) },
+    wsHandler: (ws: WebSocket, request: FastifyRequest) => {
+      const offered = request.headers['sec-websocket-protocol']
+      metrics.upgrades.inc({ result: 'accepted' })
+      forgetUpgrade(ws)
+      const connection = new Connection(ws, deps, arrivalOf(request))
+      if (ws.readyState !== ws.OPEN) return // refused already
+      slice = (slice + 1) % SLICES
+      connections.set(connection, slice)
       metrics.connections.set(connections.size)
-    })
-    if (offered !== undefined && ws.protocol !== SUBPROTOCOL) connection.end('bad_version')
+      ws.on('close', () => {
+        connections.delete(connection)
+        metrics.connections.set(connections.size)
+      })
+      if (offered !== undefined && ws.protocol !== SUBPROTOCOL) connection.end('bad_version')
+    },
   })
 
   let beat = 0

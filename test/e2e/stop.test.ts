@@ -38,6 +38,7 @@ t.test('/readyz says when the log cannot be reached, and when it can again', asy
   await world.redisServer.kill()
   await until(async () => await ready() === 503)
   t.equal((await world.api(0).get('/healthz')).status, 200)
+  t.match(await world.api(0).get('/ws'), { status: 426, body: { code: 'upgrade_required', status: 426 } })
   await world.redisServer.restart()
   await until(async () => await ready() === 200)
   await world.postgres.kill()
