@@ -24,6 +24,7 @@ export const ConfigSchema = Type.Object({
   PARTITIONS: whole('Partitions that rooms are dealt to; set once per deployment.', 128, 1, 4096),
   GUESTS: word('`off` lets nobody sign up as a guest, without a password.', 'on', ['on', 'off']),
   LOG_LEVEL: word('Least severe log line that is written; `npm start` writes from `warn` on unless this is set.', 'info', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+  OTEL_EXPORTER_OTLP_ENDPOINT: text('http(s):// URL that traces are sent to (OTLP); without it none are made.'),
   RATE_LIMITS: word('`off` lifts rate limits and the caps on connections and upgrades (for benches).', 'on', ['on', 'off']),
 
   CONNECTIONS_MAX: whole('Sockets that one gateway accepts.', 15000, 1, 1000000),

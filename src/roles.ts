@@ -39,6 +39,7 @@ import { checkPostgresPartitions } from './store/deployment.ts'
 import { openStore, type Store } from './store/pool.ts'
 import { createLogger } from './telemetry/logging.ts'
 import { createMetrics } from './telemetry/metrics.ts'
+import { startTracing } from './telemetry/tracing.ts'
 
 const CANARY_MS = 2000
 const STATS_MS = 5000
@@ -56,6 +57,7 @@ export async function openShared (life: Lifecycle, config: Config, role: string)
   if (redisUrl === undefined || databaseUrl === undefined) throw new RoleUnfit('REDIS_URL and DATABASE_URL must be set to run a role by itself; `npm start` brings both.')
   const logger = createLogger({ level: config.LOG_LEVEL, role })
   const metrics = createMetrics(role)
+  await life.open('tracing', async () => await startTracing({ endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT, role }), async tracing => { await tracing.stop() })
   const clock = Date.now
   const keys = createKeys(config.PARTITIONS)
   const store = await life.open('postgres', async () => await openStore({ url: databaseUrl, max: config.POSTGRES_CONNECTIONS_MAX, name: role, log: logger }), async store => { await store.close() })

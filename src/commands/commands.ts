@@ -16,6 +16,7 @@ import { encodeEvent } from '../log/codec.ts'
 import { LogFault, type Appended, type Precondition, type RoomLog, type Unit } from '../log/log.ts'
 import type { Logger } from '../telemetry/logging.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { traceCommand } from '../telemetry/tracing.ts'
 import { keyOf, type FirstResults } from './first-results.ts'
 import type { Commands, Outcome, Request } from './request.ts'
 import { patchOf, recordOf, roomFrom } from './room-hashes.ts'
@@ -48,6 +49,7 @@ interface Pending {
   readonly eventIds: string[]
   readonly since: number
   readonly answer: (outcome: Outcome) => void
+  readonly endSpan: (outcome: string, failed: boolean) => void
   decisions: number
   looked: boolean
 }
@@ -100,7 +102,9 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
 
   function answer (pending: Pending, outcome: Outcome): void {
     waiting -= 1
-    metrics.appends.inc({ outcome: !outcome.ok ? outcome.rejection.code : !outcome.changed ? 'unchanged' : outcome.duplicate ? 'duplicate' : 'appended' })
+    const result = !outcome.ok ? outcome.rejection.code : !outcome.changed ? 'unchanged' : outcome.duplicate ? 'duplicate' : 'appended'
+    metrics.appends.inc({ outcome: result })
+    pending.endSpan(result, !outcome.ok)
     metrics.appendSeconds.observe((performance.now() - pending.since) / 1000)
     pending.answer(outcome)
     if (waiting === 0) {
@@ -288,7 +292,7 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
       if (queue.pending.length >= queuedMax) return { ok: false, rejection: reject('overloaded', undefined, 1000) }
       return await new Promise<Outcome>(resolve => {
         waiting += 1
-        queue.pending.push({ request, eventIds: [], since: performance.now(), decisions: 0, looked: false, answer: resolve })
+        queue.pending.push({ request, eventIds: [], since: performance.now(), decisions: 0, looked: false, answer: resolve, endSpan: traceCommand(request.command.type) })
         if (!queue.busy) wake(queue)
       })
     },
