@@ -57,7 +57,11 @@ export async function openStore ({ url, max, name, log }: { url: string, max: nu
   })
   // The pool hears a connection only while it is idle. One that breaks while it is lent out tells the statement under way, and emits an
   // error besides, which would end the process.
-  pool.on('connect', client => { client.on('error', () => {}) })
+  pool.on('connect', client => {
+    client.on('error', () => {})
+    // The other end: when this process vanishes without a word, Postgres gives its locks free after 20 s, not after two hours.
+    client.query('SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3').catch(() => {})
+  })
   // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
   pool.on('error', error => { log.warn({ reason: error.message }, 'an idle connection to Postgres broke') })
   try {

@@ -23,8 +23,8 @@ export interface Proxy {
   /** Cuts, and resets whoever comes, until `admit`. */
   refuse: () => void
   admit: () => void
-  /** Ends every fault but this one: a client whose connection was half-opened is still not told. */
-  heal: () => void
+  /** Ends every fault but one: a client whose connection was half-opened is not told, unless it `keepsAlive`, as its kernel would find out. */
+  heal: (more?: { keepsAlive?: boolean }) => void
   close: () => Promise<void>
 }
 
@@ -98,13 +98,13 @@ export async function startProxy (target: () => { host?: string, port: number })
       proxy.cut()
     },
     admit () { refusing = false },
-    heal () {
+    heal ({ keepsAlive = false } = {}) {
       proxy.admit()
       proxy.release()
       for (const { client, server, fault } of pairs) {
         if (fault === undefined) continue
         reset(server)
-        if (fault === 'swallow') reset(client)
+        if (fault === 'swallow' || keepsAlive) reset(client)
       }
     },
     async close () {

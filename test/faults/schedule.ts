@@ -9,10 +9,11 @@ const SERVERS = ['Redis', 'Postgres']
 /** Where a proxy stands: who connects, and to what. */
 export const LINKS = ['clients–gateway 0', 'clients–gateway 1', ...ROLES.flatMap(role => SERVERS.map(server => `${role}–${server}`))]
 
-const PROCESS_FAULTS = ['kill', 'freeze'] as const
+/** `restart` ends a process in order (SIGTERM) and starts it again. */
+const PROCESS_FAULTS = ['kill', 'kill', 'freeze', 'freeze', 'restart'] as const
 const LINK_FAULTS = ['cut', 'half-open', 'swallow', 'hold', 'refuse'] as const
 
-export type Fault = typeof PROCESS_FAULTS[number] | typeof LINK_FAULTS[number] | 'restart'
+export type Fault = typeof PROCESS_FAULTS[number] | typeof LINK_FAULTS[number]
 
 export interface Step {
   /** Milliseconds after the load began. */
@@ -24,25 +25,24 @@ export interface Step {
   readonly forMs: number
 }
 
-/** A killed process is not touched again before it has had this time to start. */
+/** A process that was ended is not touched again before it has had this time to start. */
 const START_MS = 1200
+/** When the next fault may befall the same part. */
+const freeAfter = ({ at, fault, forMs }: Step): number => at + forMs + (fault === 'kill' || fault === 'restart' ? START_MS : 100)
 const FIRST_MS = 150
 
 export function scheduleOf (random: Random, loadMs: number): Step[] {
   const steps: Step[] = []
-  const lastMs = loadMs * 0.85
   if (random.chance(0.1)) { // the lights go out
-    const at = random.int(FIRST_MS, lastMs)
+    const at = random.int(FIRST_MS, loadMs)
     for (const on of [...ROLES, ...SERVERS]) {
       const forMs = random.int(100, 700)
       steps.push({ at: at + random.int(0, 60), fault: 'kill', on, forMs })
     }
   }
-  for (let left = random.int(4, 8), tries = 0; left > 0 && tries < 100; tries++) {
-    const step = draw(random, lastMs)
-    const end = step.at + step.forMs + (step.fault === 'kill' || step.fault === 'restart' ? START_MS : 100)
-    // Each part has one interval at a time; the schedule is short, so looking at all is cheap.
-    const overlaps = steps.some(({ on, at, forMs, fault }) => on === step.on && at < end && step.at < at + forMs + (fault === 'kill' || fault === 'restart' ? START_MS : 100))
+  for (let left = random.int(5, 9), tries = 0; left > 0 && tries < 100; tries++) {
+    const step = draw(random, loadMs)
+    const overlaps = steps.some(other => other.on === step.on && other.at < freeAfter(step) && step.at < freeAfter(other))
     if (overlaps) continue
     steps.push(step)
     left -= 1
@@ -50,13 +50,13 @@ export function scheduleOf (random: Random, loadMs: number): Step[] {
   return steps.sort((a, b) => a.at - b.at)
 }
 
-function draw (random: Random, lastMs: number): Step {
-  const at = random.int(FIRST_MS, lastMs)
+function draw (random: Random, loadMs: number): Step {
+  const at = random.int(FIRST_MS, loadMs)
   const kind = random.next()
-  if (kind < 0.3) return { at, fault: random.pick(PROCESS_FAULTS), on: random.pick(ROLES), forMs: random.int(100, 2000) }
-  if (kind < 0.45) {
-    const fault = random.pick([...PROCESS_FAULTS, 'restart'] as const)
-    return { at, fault, on: random.pick(SERVERS), forMs: fault === 'freeze' ? random.int(100, 2500) : random.int(0, 1000) }
+  if (kind < 0.5) {
+    const on = random.pick(kind < 0.33 ? ROLES : SERVERS)
+    const fault = random.pick(PROCESS_FAULTS)
+    return { at, fault, on, forMs: fault === 'freeze' ? random.int(100, 2500) : fault === 'kill' ? random.int(0, 1500) : 0 }
   }
   const fault = random.pick(LINK_FAULTS)
   return { at, fault, on: random.pick(LINKS), forMs: fault === 'cut' ? 0 : random.int(100, 2200) }

@@ -31,14 +31,16 @@ export interface TalkerOptions {
   readonly name: string
   readonly token: string
   readonly rooms: readonly string[]
-  /** How it spends its time: `talk`, `listen`, or `wander`: joins and leaves the first of its rooms over and over. */
-  readonly kind: 'talk' | 'listen' | 'wander'
+  /** How it spends its time: talks, listens, wanders (joins and leaves the first of its rooms over and over), or talks over HTTP. */
+  readonly kind: 'talk' | 'listen' | 'wander' | 'post'
   readonly gateways: number
+  /** After this time it begins nothing new: rooms fall silent while something is still broken, and no later event betrays a lost one. */
+  readonly talksMs: number
 }
 
 interface Command { readonly room: string, readonly frame: Frame, readonly client_id: string, tries: number }
 
-export function startTalker ({ scene, random, name, token, rooms, kind, gateways }: TalkerOptions): Talker {
+export function startTalker ({ scene, random, name, token, rooms, kind, gateways, talksMs }: TalkerOptions): Talker {
   const recorder = scene.subscriber(name)
   const moods = random.fork('moods')
   const positions = new Map<string, Position[]>(rooms.map(room => [room, [{ seq: 0 }]])) // oldest first
@@ -48,8 +50,8 @@ export function startTalker ({ scene, random, name, token, rooms, kind, gateways
   let gateway = random.int(0, gateways - 1)
   let current: Client | undefined
   let reconnects = -1
-  let finishing = false
-  let left = false
+  const finishing = new AbortController()
+  const left = new AbortController()
   let said = 0
 
   const as = {
@@ -82,7 +84,7 @@ export function startTalker ({ scene, random, name, token, rooms, kind, gateways
   }
 
   async function stayOnline (): Promise<void> {
-    while (!left) {
+    while (!left.signal.aborted) {
       let client: Client
       try {
         reconnects += 1
@@ -92,7 +94,7 @@ export function startTalker ({ scene, random, name, token, rooms, kind, gateways
         await sleep(moods.int(30, 200))
         continue
       }
-      if (left) return client.cut()
+      if (left.signal.aborted) return client.cut()
       current = client
       await Promise.race([client.closed, tend(client)])
       current = undefined
@@ -104,13 +106,13 @@ export function startTalker ({ scene, random, name, token, rooms, kind, gateways
   async function tend (client: Client): Promise<void> {
     for (let pinged = Date.now(); ;) {
       await sleep(moods.int(50, 150))
-      if (left || client !== current) return
+      if (left.signal.aborted || client !== current) return
       for (const room of [...unheard]) {
         unheard.delete(room)
         void client.subscribe(room, last(room)).catch(error => { if (error instanceof Refused) unheard.add(room) })
       }
-      if (!finishing && moods.chance(0.01)) return
-      if (!finishing && moods.chance(0.01)) {
+      if (!finishing.signal.aborted && moods.chance(0.01)) return
+      if (!finishing.signal.aborted && moods.chance(0.01)) {
         client.pause()
         await sleep(moods.int(100, 800))
         client.resume()
@@ -134,6 +136,28 @@ export function startTalker ({ scene, random, name, token, rooms, kind, gateways
     return { room: random.pick(rooms), frame: { type: 'message', content: `${name} says ${said++}` }, client_id, tries: 0 }
   }
 
+  /** One try over HTTP, where `Idempotency-Key` is the `client_id`. True when it was acked. */
+  async function post ({ room, client_id, frame: { content } }: Command): Promise<boolean> {
+    recorder.sent({ room_id: room, client_id, content })
+    try {
+      const response = await fetch(`${scene.urlOf(gateway)}/rooms/${room}/messages`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${token}`, 'idempotency-key': client_id },
+        body: JSON.stringify({ content }),
+        signal: AbortSignal.timeout(ANSWER_MS),
+      })
+      const body = await response.json() as Frame
+      if (response.status === 201) {
+        recorder.acked({ room_id: room, client_id, seq: body.seq, chain: body.chain, event_id: body.event_id, duplicate: false })
+        return true
+      }
+      recorder.refused({ room_id: room, client_id, code: body.code })
+      if (!RETRIED.includes(body.code)) complaints.push(`${name}: POST ${client_id} was answered with ${response.status} ${JSON.stringify(body)}`)
+    } catch {} // outcome unknown
+    gateway += 1
+    return false
+  }
+
   /** One try. True when it was acked. */
   async function send (client: Client, command: Command): Promise<boolean> {
     const { room, client_id, frame } = command
@@ -155,27 +179,28 @@ export function startTalker ({ scene, random, name, token, rooms, kind, gateways
   }
 
   async function speak (): Promise<void> {
-    const atOnce = kind === 'wander' ? 1 : random.int(1, 5)
+    const atOnce = kind === 'talk' ? random.int(1, 5) : 1
     const pauseMs = kind === 'wander' ? 60 : random.int(5, 60)
     let unacked: Command[] = []
-    while (!left && !(finishing && unacked.length === 0)) {
-      while (!finishing && unacked.length < atOnce) unacked.push(next())
-      if (current === undefined) {
+    while (!left.signal.aborted && !(finishing.signal.aborted && unacked.length === 0)) {
+      while (!finishing.signal.aborted && unacked.length < atOnce) unacked.push(next())
+      const client = current
+      if (client === undefined && kind !== 'post') {
         await sleep(20)
         continue
       }
-      const client = current
-      const results = await Promise.all(unacked.map(async command => await send(client, command)))
+      const results = await Promise.all(unacked.map(async command => await (kind === 'post' ? post(command) : send(client!, command))))
       acked.push(...unacked.filter((_, i) => results[i]))
       unacked = unacked.filter((_, i) => !results[i])
       if (unacked.length > 0) await sleep(random.int(20, 120))
-      else if (!finishing) {
+      else if (!finishing.signal.aborted) {
         await sleep(random.int(0, pauseMs * 2))
         if (kind === 'talk' && acked.length > 0 && random.chance(0.1) && current !== undefined) await send(current, random.pick(acked))
       }
     }
   }
 
+  const silence = setTimeout(() => { finishing.abort() }, talksMs)
   const spoken = kind === 'listen' ? Promise.resolve() : speak()
   const online = stayOnline()
   return {
@@ -183,14 +208,15 @@ export function startTalker ({ scene, random, name, token, rooms, kind, gateways
     reconnects: () => Math.max(0, reconnects),
     complaints,
     async finish () {
-      finishing = true
+      clearTimeout(silence)
+      finishing.abort()
       await spoken
     },
     async heard (heads) {
-      while (!left && [...heads].some(([room, { seq }]) => positions.has(room) && last(room).seq < seq)) await sleep(20)
+      while (!left.signal.aborted && [...heads].some(([room, { seq }]) => positions.has(room) && last(room).seq < seq)) await sleep(20)
     },
     leave () {
-      left = true
+      left.abort()
       current?.cut()
       void online
     },
