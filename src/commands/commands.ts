@@ -155,12 +155,13 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
   function decideAll (queue: Queue, batch: Pending[], fresh: boolean): Decided[] | undefined {
     if (queue.room === undefined) return undefined
     let room = queue.room ?? undefined
+    // Before anything moves, so that the members known so far stay known.
+    const { members } = room ?? {}
+    if (members !== undefined && batch.some(({ request }) => !members.has(request.user_id))) return undefined
     queue.room = undefined // moved with each; known again when all are decided
     const decided: Decided[] = []
-    let made = false // in this batch: then whoever is not in `members` is a stranger
     for (const pending of batch) {
       const { command, user_id, at } = pending.request
-      if (room !== undefined && !made && !room.members.has(user_id)) return undefined
       const now = at ?? clock()
       const decision = decide(command, room, user_id, now)
       if ('rejection' in decision || decision.events.length === 0) {
@@ -168,7 +169,6 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
         decided.push({ pending, no: 'rejection' in decision ? decision.rejection : undefined })
       } else {
         const { unit, effects, after } = prepare(pending, decision.events, room, now)
-        made ||= room === undefined
         room = after
         decided.push({ pending, unit, effects })
       }
@@ -179,7 +179,10 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
 
   async function decideOnFresh (queue: Queue, batch: Pending[]): Promise<Decided[]> {
     const hashes = await log.room(queue.id, [...new Set(batch.map(({ request }) => request.user_id))])
+    const known = queue.room?.members
     queue.room = hashes === undefined ? null : roomFrom(emptyRoom(queue.id), hashes)
+    // Those loaded earlier are kept: preconditions guard what is decided on them, and a "no" is given on fresh ones only.
+    if (queue.room !== null && known !== undefined) for (const [user, member] of known) if (!queue.room.members.has(user)) queue.room.members.set(user, member)
     const decided = decideAll(queue, batch, true)
     if (decided === undefined) throw new TypeError('a freshly loaded room lacks a member that was asked for')
     return decided

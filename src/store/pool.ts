@@ -52,16 +52,14 @@ export async function openStore ({ url, max, name, log }: { url: string, max: nu
     statement_timeout: STATEMENT_MS,
     query_timeout: STATEMENT_MS + 5000, // a server that is there has answered by then, if only with an error
     idle_in_transaction_session_timeout: 60000,
+    // The other end: when this process vanishes without a word, Postgres gives its locks free after 20 s, not after two hours.
+    onConnect: async client => { await client.query('SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3') },
     keepAlive: true,
     keepAliveInitialDelayMillis: 5000, // not the kernel's two hours: an idle connection whose server vanished is gone 15 s later
   })
   // The pool hears a connection only while it is idle. One that breaks while it is lent out tells the statement under way, and emits an
   // error besides, which would end the process.
-  pool.on('connect', client => {
-    client.on('error', () => {})
-    // The other end: when this process vanishes without a word, Postgres gives its locks free after 20 s, not after two hours.
-    client.query('SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3').catch(() => {})
-  })
+  pool.on('connect', client => { client.on('error', () => {}) })
   // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
   pool.on('error', error => { log.warn({ reason: error.message }, 'an idle connection to Postgres broke') })
   try {
