@@ -22,15 +22,16 @@ local replid = string.match(call('INFO', 'replication'), 'master_replid:(%x+)')
 local arg, key = 0, 0
 local function nextArg() arg = arg + 1; return ARGV[arg] end
 
---- Appends the units of one room; its first key is KEYS[key + 1], its units begin at ARGV[arg + 1].
-local function serveRoom(units, answers)
+--- Appends the units of one room; its first key is KEYS[key + 1], its units begin at ARGV[arg + 1]. Leaves in `head` what was
+--- appended, also when it fails half-way: the caller notes it, so that head and stream agree.
+local function serveRoom(units, answers, head)
   local log, meta, members = KEYS[key + 1], KEYS[key + 2], KEYS[key + 3]
   local hashes = { meta = meta, members = members }
-  local head = call('HMGET', meta, 'seq', 'chain', 'cold')
+  local found = call('HMGET', meta, 'seq', 'chain', 'cold')
   call('HLEN', members) -- raises now, before any write, if somebody put another type there
-  local exists, cold = head[1] ~= false, head[3] ~= false
-  local seq, chain = tonumber(head[1] or '0'), head[2] or '0000000000000000'
-  local from, held, bell = seq, {}, {}
+  local exists, cold = found[1] ~= false, found[3] ~= false
+  local seq, chain = tonumber(found[1] or '0'), found[2] or '0000000000000000'
+  local held, bell = {}, head.bell
 
   for u = 1, units do
     local session, create, ttl = nextArg(), nextArg() == '1', nextArg()
@@ -64,6 +65,7 @@ local function serveRoom(units, answers)
         local added = try('XADD', log, nextSeq .. '-0', 'id', id, 'chain', nextChain, 'v', v, 'data', data)
         if type(added) == 'table' and added.err then return 'broken ' .. added.err end
         seq, chain = seq + 1, nextChain
+        head.seq, head.chain = nextSeq, nextChain
         firstSeq, firstChain = firstSeq or nextSeq, firstChain or chain
         bell[#bell + 1] = nextSeq .. ' ' .. chain .. ' ' .. id .. ' ' .. v .. ' ' .. data
       end
@@ -76,8 +78,6 @@ local function serveRoom(units, answers)
         end
       end
       exists = true
-      -- At once, not at the end of the room: whatever fails later, head and stream agree.
-      call('HSET', meta, 'seq', string.format('%.0f', seq), 'chain', chain)
       local place = firstSeq .. ' ' .. firstChain
       call('SET', once, place .. ' ' .. ARGV[eventAt + 1], 'PX', ttl)
       return 'ok ' .. place
@@ -88,7 +88,6 @@ local function serveRoom(units, answers)
     if kind ~= 'ok ' and kind ~= 'dup' then held[session] = true end
     answers[u] = answer
   end
-  if seq > from then return table.concat(bell, '\n') end
 end
 
 local results, bells = {}, {}
@@ -102,14 +101,16 @@ for p = 1, tonumber(nextArg()) do
     local room, channel, units, length = nextArg(), nextArg(), tonumber(nextArg()), tonumber(nextArg())
     local after = arg + length
     if not fenced then
-      local answers = {}
-      local good, bell = pcall(serveRoom, units, answers)
+      local answers, head = {}, { bell = {} }
+      local good, failure = pcall(serveRoom, units, answers, head)
       if not good then
-        local text = 'broken ' .. tostring(type(bell) == 'table' and bell.err or bell)
+        local text = 'broken ' .. tostring(type(failure) == 'table' and failure.err or failure)
         for u = #answers + 1, units do answers[u] = text end
-      elseif bell then
+      end
+      if head.seq then
+        call('HSET', KEYS[key + 2], 'seq', head.seq, 'chain', head.chain)
         call('ZADD', active, call('INCR', count), room)
-        bells[#bells + 1] = { channel, bell }
+        bells[#bells + 1] = { channel, table.concat(head.bell, '\n') }
         rung = true
       end
       answered[r] = answers
