@@ -110,7 +110,7 @@ await attack('requests to upgrade that are wrong are answered in HTTP, and end n
     else t.match(head, /^HTTP\/1\.1 [24]\d\d /, path)
     cut()
   }
-  t.equal((await fetch(new URL('/ws', url))).status, 404, 'and GET /ws without one is nothing')
+  t.equal((await fetch(new URL('/ws', url))).status, 426, 'and GET /ws without one says that it wants one')
 })
 
 await attack('no error was logged, and no secret', async t => {
