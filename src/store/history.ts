@@ -7,7 +7,7 @@
  */
 import { START, type Position } from '../domain/position.ts'
 import type { StoredEvent } from '../domain/events.ts'
-import { readArchive, type ArchivedEvent } from './archive.ts'
+import type { ArchivedEvent } from './archive.ts'
 import type { Queryable } from './pool.ts'
 
 /** Name and version under which the checkpoints of history are kept. */
@@ -50,7 +50,7 @@ export interface MessagePage {
 /** The log and its code, handed in: stores do not import each other. */
 export interface HistoryDeps {
   readonly store: Queryable
-  /** `RoomLog` of `log/log.ts`. */
+  /** Archive and stream as one log: the archive may be ahead of history, and the stream trimmed up to it (`readOn` of `http/events.ts`). */
   readonly log: { read: (roomId: string, after: number, limit: number) => Promise<ArchivedEvent[]> }
   /** `decodeEvent` of `log/codec.ts`. */
   readonly decode: (entry: ArchivedEvent) => StoredEvent
@@ -127,10 +127,8 @@ async function stored (db: Queryable, { room_id, before, after, around, limit, f
 }
 
 /** Messages of the log beyond `at`, as far as it follows on, within the bound. A log of another history adds nothing. */
-async function suffix ({ store, log, decode, chainOf }: HistoryDeps, roomId: string, at: Position): Promise<{ messages: Message[], as_of: Position }> {
-  let events = await log.read(roomId, at.seq, SUFFIX_EVENTS_MAX)
-  // The archive may be ahead of history, and the stream trimmed up to it.
-  if (events.length > 0 && events[0]!.seq !== at.seq + 1) events = await readArchive(store, roomId, at.seq, SUFFIX_EVENTS_MAX)
+async function suffix ({ log, decode, chainOf }: HistoryDeps, roomId: string, at: Position): Promise<{ messages: Message[], as_of: Position }> {
+  const events = await log.read(roomId, at.seq, SUFFIX_EVENTS_MAX)
   const messages: Message[] = []
   let as_of = at
   for (const entry of events) {

@@ -1,12 +1,18 @@
 // Message pages: the read model joined with the log, so that what was acked is on the page.
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
+import { readOn } from '../../src/http/events.ts'
 import { chainOf } from '../../src/log/chain.ts'
 import { decodeEvent } from '../../src/log/codec.ts'
 import { messagePage, type Message, type MessageQuery } from '../../src/store/history.ts'
 import { archive, caughtUp, createWorld, history, wholeLog, type World } from '../projections/feed.ts'
 
-const page = async (world: World, query: MessageQuery) => await messagePage({ store: world.store, log: world.log, decode: decodeEvent, chainOf }, query)
+/** As the route asks for it: archive and stream as one log. */
+const page = async ({ store, log }: World, query: MessageQuery) => {
+  const head = (await log.heads([query.room_id])).heads.get(query.room_id)?.seq ?? 0
+  const whole = { read: async (room: string, after: number, limit: number) => await readOn({ log, store }, room, after, limit, head) }
+  return await messagePage({ store, log: whole, decode: decodeEvent, chainOf }, query)
+}
 
 /** All messages as the log has them. */
 async function everything (world: World, room: string): Promise<Message[]> {
