@@ -22,7 +22,7 @@ const SLICES = 25
 /** After a restart, clients return spread over this time. */
 const RETURN_MS = 5000
 
-export interface GatewayOptions extends Pick<SocketOptions, 'config' | 'access' | 'commands' | 'verify' | 'newId' | 'clock' | 'metrics' | 'logger'>, Pick<ResumeOptions, 'log' | 'readArchive'> {
+export interface GatewayOptions extends Pick<SocketOptions, 'config' | 'commands' | 'verify' | 'newId' | 'clock' | 'metrics' | 'logger'>, Pick<ResumeOptions, 'log' | 'readArchive' | 'access'> {
   tail: Tail
 }
 

@@ -4,7 +4,6 @@
  * that wait [G7].
  */
 import type { WebSocket } from 'ws'
-import type { Access } from '../commands/access.ts'
 import type { Commands, Outcome } from '../commands/request.ts'
 import type { Config } from '../config.ts'
 import type { Command } from '../domain/commands.ts'
@@ -34,7 +33,6 @@ export interface Identity { readonly user_id: string, readonly session_id: strin
 
 export interface SocketOptions {
   config: Config
-  access: Access
   commands: Commands
   subscriptions: Subscriptions
   outboxes: Outboxes

@@ -6,7 +6,6 @@
  */
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
-import Type from 'typebox'
 import { REJECTIONS, reject, type Rejection, type RejectionCode } from '../domain/rejections.ts'
 import { LogFault } from '../log/log.ts'
 import { isUnavailable } from '../store/pool.ts'
@@ -14,16 +13,6 @@ import type { Logger } from '../telemetry/logging.ts'
 
 const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 const RETRY_MS = 1000
-
-export const Problem = Type.Object({
-  type: Type.String({ description: 'urn:millrace:problem:<code>' }),
-  title: Type.String({ description: 'What the code means' }),
-  status: Type.Integer(),
-  code: Type.Enum(Object.keys(REJECTIONS), { description: 'Stable: match this' }),
-  detail: Type.String({ description: 'The facts of this case, for people' }),
-  field: Type.Optional(Type.String({ description: 'The field that is wrong' })),
-  retry_after_ms: Type.Optional(Type.Integer({ minimum: 0, description: 'Trying again makes sense after this time' })),
-}, { description: 'RFC 9457 problem details' })
 
 /** An expected "no" that a route throws where returning it would only be passed on. */
 export class Refusal extends Error {

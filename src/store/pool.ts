@@ -102,11 +102,6 @@ export function sqlStateOf (error: unknown): string | undefined {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
 }
 
-/** True where Postgres refused the data or the statement itself: trying again gives the same answer. */
-export function isRefusal (error: unknown): boolean {
-  return /^(2[1-8]|42|P0|0A)/.test(sqlStateOf(error) ?? '')
-}
-
 /** True where Postgres cannot be reached or cannot work now: connection, resources, shutdown, time-out, lock, deadlock. */
 export function isUnavailable (error: unknown): boolean {
   const state = sqlStateOf(error)

@@ -47,7 +47,6 @@ function played () {
   const outbox = { send: (frame: object) => { sent.push(JSON.parse(JSON.stringify(frame))) }, push () {}, flush () {}, bytes: () => 0, drained: async () => {} }
   const deps: SocketOptions = {
     config: loadConfig({}),
-    access: { reading: async () => ({ allowed: false, rejection: reject('room_not_found') }) },
     commands: {
       execute: async ({ command: { type, room_id } }) => type === 'message'
         ? { ok: true, changed: true, room_id, seq: 9121, chain: '9f86d081884c7d65', event_id: 'event', duplicate: false, durability: 'fsync' }
