@@ -2,7 +2,7 @@
  * IDs: UUIDv7 (RFC 9562). Unique, and ascending within this process, so that rows of one process are inserted in the order
  * of their index. Nothing else may be read out of them: the order of events is `seq`.
  */
-import { randomFillSync } from 'node:crypto'
+import { hash, randomFillSync } from 'node:crypto'
 
 const POOL_BYTES = 8192
 const RANDOM_BYTES = 10
@@ -38,3 +38,16 @@ export function createUuidv7 (clock: () => number = Date.now): () => string {
 
 /** The process's generator. */
 export const uuidv7 = createUuidv7()
+
+/** The same text gives the same ID: version 8 (RFC 9562), from SHA-256. */
+export function derivedUuid (text: string): string {
+  const bytes = hash('sha256', text, 'buffer').subarray(0, 16)
+  bytes[6] = (bytes[6]! & 0x0f) | 0x80
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+}
+
+/** The room of the direct conversation of two users: one per pair, whoever asks. */
+export function dmIdOf (one: string, other: string): string {
+  return derivedUuid(`dm of ${[one, other].sort().join(' and ')}`)
+}

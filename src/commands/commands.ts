@@ -9,14 +9,16 @@
  * `RETRY_MS`; then the answer is `unavailable`, to everything that the session has in this queue.
  */
 import { EVENT_VERSION, type EventBody, type StoredEvent } from '../domain/events.ts'
-import { decide } from '../domain/decide.ts'
+import type { Facts } from '../domain/commands.ts'
+import { decide, guards } from '../domain/decide.ts'
 import { reject, type Rejection } from '../domain/rejections.ts'
 import { emptyRoom, evolve, memberOf, type Effect, type Room } from '../domain/room.ts'
 import { encodeEvent } from '../log/codec.ts'
-import { LogFault, type Appended, type Precondition, type RoomLog, type Unit } from '../log/log.ts'
+import { LogFault, type Appended, type Patch, type Precondition, type RoomLog, type Unit } from '../log/log.ts'
 import type { Logger } from '../telemetry/logging.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { traceCommand } from '../telemetry/tracing.ts'
+import { isSlowed, usersIn, wantsFacts, type FactGathering } from './facts.ts'
 import { keyOf, type FirstResults } from './first-results.ts'
 import type { Commands, Outcome, Request } from './request.ts'
 import { patchOf, recordOf, roomFrom } from './room-hashes.ts'
@@ -32,10 +34,16 @@ const ONCE_OWN_MS = 60_000
 export interface CommandsOptions {
   log: RoomLog
   firstResults: FirstResults
+  /** Left out where nobody is named, let in or slowed down: for what Millrace and its imports write. */
+  facts?: FactGathering
   /** Told of every membership that changed, before the caller is answered, so that their room list shows it at once. */
   noteMembership: (userId: string, roomId: string, seq: number) => Promise<void>
+  /** Told of every message in a direct conversation: its people may not be subscribed to it yet. A hint. */
+  onDirect?: (peers: readonly string[], roomId: string, seq: number) => void
   /** Called when an append was refused because the partition is fenced. */
   onFenced: () => void
+  /** Puts a room back that was let go of. Throws faults. */
+  restore?: (roomId: string) => Promise<void>
   clock: () => number
   newId: () => string
   queuedMax: number
@@ -52,6 +60,10 @@ interface Pending {
   readonly endSpan: (outcome: string, failed: boolean) => void
   decisions: number
   looked: boolean
+  /** Gathered anew for each decision. */
+  facts: Facts | undefined
+  /** It has its slot of slow mode, whatever becomes of its first decision. */
+  slotted: boolean
 }
 
 interface Queue {
@@ -64,11 +76,11 @@ interface Queue {
 
 /** A decided command: what to append and what it changes, or a "no" (undefined: nothing to do). */
 type Decided =
-  | { readonly pending: Pending, readonly unit: Unit, readonly effects: Effect[] }
+  | { readonly pending: Pending, readonly unit: Unit, readonly effects: Effect[], readonly peers: readonly string[] }
   | { readonly pending: Pending, readonly unit?: undefined, readonly no: Rejection | undefined }
 
 export function createCommands (options: CommandsOptions): Commands & { drained: () => Promise<void> } {
-  const { log, firstResults, noteMembership, onFenced, clock, newId, queuedMax, roomsMax, metrics, logger } = options
+  const { log, firstResults, facts: gathering, noteMembership, onDirect, onFenced, restore, clock, newId, queuedMax, roomsMax, metrics, logger } = options
   const queues = new Map<string, Queue>()
   const dirty = new Set<Queue>()
   let waiting = 0
@@ -150,60 +162,97 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
 
   /**
    * Decides all on the state at hand, which moves on with each. Returns undefined where that state is not enough: there is
-   * none, it lacks a member, or it is not `fresh` and gives a "no".
+   * none, it lacks a member or facts, or it is not `fresh` and gives a "no".
    */
   function decideAll (queue: Queue, batch: Pending[], fresh: boolean): Decided[] | undefined {
     if (queue.room === undefined) return undefined
     let room = queue.room ?? undefined
+    if (!fresh && gathering !== undefined && batch.some(({ request, facts }) => facts === undefined && wantsFacts(request.command, room))) return undefined
     // Before anything moves, so that the members known so far stay known.
     const { members } = room ?? {}
-    if (members !== undefined && batch.some(({ request }) => !members.has(request.user_id))) return undefined
+    if (members !== undefined && batch.some(pending => !knowsAll(members, pending))) return undefined
     queue.room = undefined // moved with each; known again when all are decided
     const decided: Decided[] = []
     for (const pending of batch) {
       const { command, user_id, at } = pending.request
       const now = at ?? clock()
-      const decision = decide(command, room, user_id, now)
+      const decision = decide(command, room, user_id, now, pending.facts)
       if ('rejection' in decision || decision.events.length === 0) {
         if (!fresh) return undefined
         decided.push({ pending, no: 'rejection' in decision ? decision.rejection : undefined })
       } else {
         const { unit, effects, after } = prepare(pending, decision.events, room, now)
         room = after
-        decided.push({ pending, unit, effects })
+        decided.push({ pending, unit, effects, peers: after.kind === 'dm' && command.type === 'message' ? after.peers : [] })
       }
     }
     queue.room = room ?? null
     return decided
   }
 
+  const knowsAll = (members: Room['members'], pending: Pending): boolean =>
+    members.has(pending.request.user_id) && ('target' in pending.request.command || pending.facts !== undefined ? usersOf(pending).every(user => members.has(user)) : true)
+
   async function decideOnFresh (queue: Queue, batch: Pending[]): Promise<Decided[]> {
-    const hashes = await log.room(queue.id, [...new Set(batch.map(({ request }) => request.user_id))])
-    const known = queue.room?.members
-    queue.room = hashes === undefined ? null : roomFrom(emptyRoom(queue.id), hashes)
-    // Those loaded earlier are kept: preconditions guard what is decided on them, and a "no" is given on fresh ones only.
-    if (queue.room !== null && known !== undefined) for (const [user, member] of known) if (!queue.room.members.has(user)) queue.room.members.set(user, member)
+    await load(queue, batch)
+    if (await gather(queue, batch)) await load(queue, batch)
     const decided = decideAll(queue, batch, true)
     if (decided === undefined) throw new TypeError('a freshly loaded room lacks a member that was asked for')
     return decided
   }
 
+  async function load (queue: Queue, batch: Pending[]): Promise<void> {
+    const users = [...new Set(batch.flatMap(usersOf))]
+    let hashes = await log.room(queue.id, users)
+    if (hashes?.meta.has('cold') === true && restore !== undefined) {
+      await restore(queue.id)
+      hashes = await log.room(queue.id, users)
+    }
+    // Another process may be at it, or the archive may lack its end: what is known of a cold room answers nothing.
+    if (hashes?.meta.has('cold') === true) throw new LogFault('unavailable', `the room ${queue.id} is not restored yet`)
+    const known = queue.room?.members
+    queue.room = hashes === undefined ? null : roomFrom(emptyRoom(queue.id), hashes)
+    // Those loaded earlier are kept: preconditions guard what is decided on them, and a "no" is given on fresh ones only.
+    if (queue.room !== null && known !== undefined) for (const [user, member] of known) if (!queue.room.members.has(user)) queue.room.members.set(user, member)
+  }
+
+  /** Gathers facts for those of the batch that want them; returns whether any did. */
+  async function gather (queue: Queue, batch: Pending[]): Promise<boolean> {
+    const room = queue.room ?? null
+    if (gathering === undefined) return false
+    const wanting = batch.filter(({ request }) => wantsFacts(request.command, room))
+    await Promise.all(wanting.map(async pending => {
+      const { command, user_id, at } = pending.request
+      const now = at ?? clock()
+      pending.facts = await gathering.of(command, room, user_id, now)
+      if (pending.slotted || !isSlowed(command, room, user_id)) return
+      if ('rejection' in decide(command, room ?? undefined, user_id, now, pending.facts)) return // it takes no slot
+      const no = await gathering.slow(room!, user_id)
+      if (no === undefined) pending.slotted = true
+      else pending.facts = { ...pending.facts, no }
+    }))
+    return wanting.length > 0
+  }
+
   function prepare (pending: Pending, bodies: EventBody[], room: Room | undefined, now: number): { unit: Unit, effects: Effect[], after: Room } {
     const { request: { user_id, client_id, session, command }, eventIds } = pending
     const timestamp = new Date(now).toISOString()
-    const preconditions: Precondition[] = room === undefined
-      ? []
-      : [['meta', 'rules', String(room.rules)], ['members', user_id, recordOf(memberOf(room, user_id))]]
+    const preconditions = room === undefined ? [] : preconditionsOf(pending, room)
     const after = room ?? emptyRoom(command.room_id)
     const effects: Effect[] = []
+    const patches: Patch[] = []
+    const by = AUDITED.has(bodies[0]!.type) ? pending.request.by : undefined
     const events = bodies.map((body, i) => {
       const event: StoredEvent = { ...body, user_id, timestamp, ...(client_id === undefined ? {} : { client_id }) }
-      effects.push(...evolve(after, event, after.seq + 1))
+      for (const effect of evolve(after, event, after.seq + 1)) {
+        effects.push(effect)
+        patches.push(patchOf(effect, i))
+      }
       eventIds[i] ??= newId() // kept over retries: the first attempt may have been appended
-      return { event_id: eventIds[i], v: EVENT_VERSION, data: encodeEvent(event) }
+      return { event_id: eventIds[i], v: EVENT_VERSION, data: encodeEvent(event), by }
     })
     const key = client_id ?? eventIds[0]!
-    const unit: Unit = { session, author: user_id, key, onceMs: client_id === undefined ? ONCE_OWN_MS : ONCE_CLIENT_MS, create: room === undefined, preconditions, events, patches: effects.map(patchOf) }
+    const unit: Unit = { session, author: user_id, key, onceMs: client_id === undefined ? ONCE_OWN_MS : ONCE_CLIENT_MS, create: room === undefined, preconditions, events, patches }
     return { unit, effects, after }
   }
 
@@ -230,13 +279,14 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
           if (effect.on === 'member') notes.push(noteMembership(effect.user_id, queue.id, seq).catch((error: Error) => { logger.warn({ reason: error.message }, 'a change of membership could not be noted') }))
         }
         answers.push(() => { answer(pending, { ok: true, changed: true, room_id: queue.id, seq, chain, event_id, duplicate: status === 'duplicate', durability: log.durability() }) })
+        if (item.peers.length > 0) onDirect?.(item.peers, queue.id, seq)
         continue
       }
       queue.room = undefined
+      pending.facts = undefined
       pending.decisions += 1
       metrics.appendRetries.inc({ reason: result.status })
-      if (result.status === 'cold') answers.push(() => { refuse(pending, reject('unavailable', 'The room is being restored')) })
-      else again.push(pending)
+      again.push(pending) // a room that is cold is put back when it is loaded again
     }
     if (queue.room != null && queue.room.members.size > MEMBERS_CACHED_MAX) queue.room = undefined
     if (notes.length > 0) await Promise.all(notes)
@@ -295,12 +345,31 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
       if (queue.pending.length >= queuedMax) return { ok: false, rejection: reject('overloaded', undefined, 1000) }
       return await new Promise<Outcome>(resolve => {
         waiting += 1
-        queue.pending.push({ request, eventIds: [], since: performance.now(), decisions: 0, looked: false, answer: resolve, endSpan: traceCommand(request.command.type) })
+        queue.pending.push({ request, eventIds: [], since: performance.now(), decisions: 0, looked: false, facts: undefined, slotted: false, answer: resolve, endSpan: traceCommand(request.command.type) })
         if (!queue.busy) wake(queue)
       })
     },
     drained: async () => { if (waiting > 0) await new Promise<void>(resolve => { idle.push(resolve) }) },
   }
+}
+
+/** What moderators may look into, with the device that it was done from. */
+const AUDITED: ReadonlySet<string> = new Set<EventBody['type']>(['join', 'leave', 'kick', 'ban', 'mute', 'role', 'room', 'delete', 'pin'])
+
+/** Users whose records the decision looks at. */
+function usersOf ({ request: { command, user_id }, facts }: Pending): string[] {
+  return [user_id, ...('target' in command ? [command.target] : []), ...(facts === undefined ? [] : usersIn(facts, command))]
+}
+
+/** What must still be so when it is appended: the rules, the records of actor and target, and what else it rests on. */
+function preconditionsOf ({ request: { command, user_id }, facts }: Pending, room: Room): Precondition[] {
+  const { users, count, undeleted } = guards(command, room, facts)
+  const record = (user: string): Precondition => ['members', user, recordOf(memberOf(room, user))]
+  const held: Precondition[] = [['meta', 'rules', String(room.rules)], record(user_id)]
+  for (const user of users) if (user !== user_id) held.push(record(user))
+  if (count) held.push(['meta', 'members', String(room.count)])
+  if (undeleted !== undefined) held.push(['deleted', String(undeleted), ''])
+  return held
 }
 
 function sentOf ({ request }: Pending): { author: string, client_id: string } {

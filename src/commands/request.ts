@@ -11,6 +11,8 @@ export interface Request {
   readonly user_id: string
   /** Commands of one session in one room are appended in the order of these calls [G1]. */
   readonly session: string
+  /** The sign-in that it came by, for moderators who look into it. */
+  readonly by?: string | undefined
   /** The client's idempotency key [G2]. */
   readonly client_id?: string | undefined
   /** The client sends it again, perhaps after more than 10 minutes: look into archive and log before appending. */

@@ -3,19 +3,23 @@
  * event changes into patches. A member's record is one text, `role|muted until|banned until|joined seq`, so that a
  * precondition compares it whole and the append script can put the seq at its end.
  */
-import { STRANGER, type Effect, type Member, type Role, type Room } from '../domain/room.ts'
+import { setMeta, STRANGER, type Effect, type Member, type MetaField, type Role, type Room } from '../domain/room.ts'
 import type { Patch, RoomHashes } from '../log/log.ts'
+
+const META_FIELDS: readonly MetaField[] = ['kind', 'name', 'topic', 'history', 'members_max', 'message_chars_max', 'slow_mode_s', 'archived', 'removed', 'peers']
 
 /** Reads the hashes into `room`. Members that were asked for and are not there are noted as strangers. */
 export function roomFrom (room: Room, { meta, members }: RoomHashes): Room {
-  const text = (field: string): string => meta.get(field) ?? ''
-  room.kind = text('kind') as Room['kind']
-  room.name = text('name')
-  room.topic = text('topic')
-  room.history = text('history') === 'joined' ? 'joined' : 'all'
-  room.seq = Number(text('seq'))
-  room.messages = Number(text('messages'))
-  room.rules = Number(text('rules'))
+  for (const field of META_FIELDS) {
+    const value = meta.get(field)
+    if (value !== undefined) setMeta(room, field, value)
+  }
+  const number = (field: string): number => Number(meta.get(field) ?? 0)
+  room.seq = number('seq')
+  room.messages = number('messages')
+  room.rules = number('rules')
+  room.count = number('members')
+  room.owners = number('owners')
   for (const [user, record] of members) room.members.set(user, memberFrom(record))
   return room
 }
@@ -27,18 +31,23 @@ export function memberFrom (record: string): Member {
 }
 
 export function recordOf (member: Member): string {
-  return member === STRANGER ? '' : `${member.role}|${member.muted_until}|${member.banned_until}|${member.joined_seq}`
+  return member === STRANGER ? '' : memberRecordOf(member)
 }
 
-/** The patch of an effect. */
-export function patchOf (effect: Effect): Patch {
+export function memberRecordOf ({ role, muted_until, banned_until, joined_seq }: Omit<Member, 'role'> & { readonly role: string }): string {
+  return `${role}|${muted_until}|${banned_until}|${joined_seq}`
+}
+
+/** The patch of an effect. @param nth which event of its unit it is of, from 0 */
+export function patchOf (effect: Effect, nth: number): Patch {
   switch (effect.on) {
     case 'meta': return ['set', 'meta', effect.field, effect.value]
-    case 'count': return ['add', 'meta', effect.field, '1']
+    case 'count': return ['add', 'meta', effect.field, String(effect.by)]
+    case 'deleted': return ['mark', 'deleted', String(effect.message_seq), '']
     case 'member': {
       const { role, muted_until, banned_until } = effect.member
       return effect.joins
-        ? ['setseq', 'members', effect.user_id, `${role}|${muted_until}|${banned_until}|`]
+        ? [nth, 'members', effect.user_id, `${role}|${muted_until}|${banned_until}|`]
         : ['set', 'members', effect.user_id, recordOf(effect.member)]
     }
   }

@@ -14,7 +14,12 @@ export interface LogEvent extends Position {
   readonly event_id: string
   readonly v: number
   readonly data: string
+  /** Session of whoever did it: kept with what moderators may want to look into, shown in no frame. */
+  readonly by?: string
 }
+
+const INBOX = '{"type":"inbox"'
+const EDIT = '{"type":"edit"'
 
 type Json = Record<string, unknown>
 
@@ -42,7 +47,7 @@ export function decodeEvent (entry: LogEvent): StoredEvent {
   if (typeof event !== 'object' || event === null || typeof (event as Json).type !== 'string' || typeof (event as Json).user_id !== 'string') {
     throw new CorruptEvent(`the event at seq ${entry.seq} has no type or no user_id`)
   }
-  return upcast(event as Json, entry.v) as StoredEvent
+  return upcast(event as Json, entry.v) as unknown as StoredEvent
 }
 
 /** The event as a frame of the wire: its place, then what is stored. */
@@ -50,7 +55,31 @@ export function frameOf (roomId: string, entry: LogEvent): string {
   const current = entry.v >= EVENT_VERSION
   const data = current ? entry.data : JSON.stringify(decodeEvent(entry))
   const v = current ? entry.v : EVENT_VERSION
-  return `{"room_id":"${roomId}","seq":${entry.seq},"chain":"${entry.chain}","event_id":"${entry.event_id}","v":${v},${data.slice(1)}`
+  // What an inbox tells of is in a room of its own: its frames carry that one's ID.
+  const room = data.startsWith(INBOX) ? '' : `"room_id":"${roomId}",`
+  return `{${room}"seq":${entry.seq},"chain":"${entry.chain}","event_id":"${entry.event_id}","v":${v},${data.slice(1)}`
+}
+
+/**
+ * The entry as it may be read: where its message was deleted, a tombstone without content.
+ * @param deleted seqs of deleted messages
+ */
+export function withoutDeleted (entry: LogEvent, deleted: ReadonlySet<number>): LogEvent {
+  if (deleted.size === 0) return entry
+  if (!deleted.has(entry.seq) && !entry.data.startsWith(EDIT)) return entry
+  let event: Json | null
+  try {
+    event = JSON.parse(entry.data) as Json | null
+  } catch {
+    return entry // whoever decodes it says that it is corrupt
+  }
+  if (event === null || (!deleted.has(entry.seq) && !deleted.has(event.message_seq as number))) return entry
+  return { ...entry, data: JSON.stringify(tombstoneOf(event)) }
+}
+
+/** What is left of a deleted message, or of an edit of it. */
+export function tombstoneOf ({ mentions: _m, mentions_room: _r, attachments: _a, ...event }: Json): Json {
+  return 'content' in event ? { ...event, content: '', deleted: true } : event
 }
 
 function upcast (event: Json, v: number): Json {

@@ -15,6 +15,8 @@ export interface Keys {
   log: (roomId: string) => string
   meta: (roomId: string) => string
   members: (roomId: string) => string
+  /** Sorted set: seq of each deleted message, scored with the seq of its delete. */
+  deleted: (roomId: string) => string
   once: (roomId: string, author: string, clientId: string) => string
   /** Sharded channel of the room's bell. */
   bell: (roomId: string) => string
@@ -43,6 +45,7 @@ export function createKeys (partitions: number): Keys {
     log: roomId => `${room(roomId)}:log`,
     meta: roomId => `${room(roomId)}:meta`,
     members: roomId => `${room(roomId)}:members`,
+    deleted: roomId => `${room(roomId)}:deleted`,
     once: (roomId, author, clientId) => `${room(roomId)}:once:${author}:${clientId}`,
     bell: room,
     count: p => `${tag(p)}:count`,

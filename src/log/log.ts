@@ -17,11 +17,14 @@ export type Durability = 'memory' | 'fsync' | 'replicated'
 
 export type Hash = 'meta' | 'members'
 
-/** "This field of this hash has this value" ('' for: is not there). */
-export type Precondition = readonly [hash: Hash, field: string, value: string]
+/** "This field of this hash has this value" ('' for: is not there); in `deleted`: this message is not deleted. */
+export type Precondition = readonly [hash: Hash | 'deleted', field: string, value: string]
 
-/** `setseq` appends the seq of the unit's first event to the value; `add` adds a whole number. */
-export type Patch = readonly [op: 'set' | 'setseq' | 'add', hash: Hash, field: string, value: string]
+/**
+ * `add` adds a whole number; a number n sets the value with the seq of the unit's n-th event (from 0) behind it; `mark`, in
+ * `deleted`, notes that the message `field` was deleted by the unit's first event.
+ */
+export type Patch = readonly [op: 'set' | 'add' | number, hash: Hash, field: string, value: string] | readonly [op: 'mark', hash: 'deleted', field: string, value: '']
 
 /** All that one command appends. */
 export interface Unit {
@@ -35,7 +38,7 @@ export interface Unit {
   /** True for the first event of a room: it must not exist yet. Otherwise it must. */
   readonly create: boolean
   readonly preconditions: readonly Precondition[]
-  readonly events: ReadonlyArray<{ readonly event_id: string, readonly v: number, readonly data: string }>
+  readonly events: ReadonlyArray<{ readonly event_id: string, readonly v: number, readonly data: string, readonly by?: string | undefined }>
   readonly patches: readonly Patch[]
 }
 
@@ -74,12 +77,21 @@ export class LogFault extends Error {
 export interface RoomLog {
   /** Appends units to one room, in order; calls of the same turn of the loop travel together. Throws LogFault. */
   append: (roomId: string, units: readonly Unit[]) => Promise<Appended[]>
-  /** Events with seq > `after`, oldest first, at most `limit`. Where the stream begins later, they begin later: check density. */
+  /**
+   * Events with seq > `after`, oldest first, at most `limit`, deleted messages as tombstones. Where the stream begins later,
+   * they begin later: check density.
+   */
   read: (roomId: string, after: number, limit: number) => Promise<LogEvent[]>
+  /** The events at these seqs, tombstones likewise; those that the stream does not have are absent. */
+  at: (roomId: string, seqs: readonly number[]) => Promise<Map<number, LogEvent>>
+  /** Messages that were deleted by an event with seq > `after`: what is read from the archive is blanked with them. */
+  deletedAfter: (roomId: string, after: number) => Promise<Set<number>>
   /** The chains that the stream has at these seqs; seqs that it does not have are absent. */
   chainsAt: (roomId: string, seqs: readonly number[]) => Promise<Map<number, string>>
   /** State of a room and of some members, in one moment; undefined if Redis does not know the room. */
   room: (roomId: string, users: readonly string[]) => Promise<RoomHashes | undefined>
+  /** States of several rooms (any partitions), each in one moment, with the record of one user; unknown rooms are absent. */
+  rooms: (roomIds: readonly string[], user: string) => Promise<Map<string, RoomHashes>>
   /** First result of a command, if it is remembered. */
   once: (roomId: string, author: string, key: string) => Promise<(Position & { event_id: string }) | undefined>
   /** Heads of rooms (any partitions). */

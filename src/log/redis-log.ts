@@ -4,11 +4,12 @@
  * Appends that come in the same turn of the loop travel in one script call, the cheapest speed there is; on a cluster in one
  * per partition, because a call must stay in one slot. A call carries at most `UNITS_MAX` units.
  */
+import type { ChainableCommander } from 'ioredis'
 import type { Logger } from 'pino'
 import type { Position } from '../domain/position.ts'
-import type { LogEvent } from './codec.ts'
+import { withoutDeleted, type LogEvent } from './codec.ts'
 import type { Keys } from './keys.ts'
-import { LogFault, type Appended, type Durability, type Heads, type RoomLog, type Unit } from './log.ts'
+import { LogFault, type Appended, type Durability, type Heads, type RoomHashes, type RoomLog, type Unit } from './log.ts'
 import { faultOf, isBug, script, type Redis } from './redis.ts'
 
 const UNITS_MAX = 512
@@ -60,6 +61,18 @@ export function createRedisLog ({ redis, keys, log }: { redis: Redis, keys: Keys
     }
   }
 
+  const askRoom = async (roomId: string, users: readonly string[]): Promise<unknown> =>
+    await roomScript(redis, [keys.epoch(keys.partitionOf(roomId)), keys.meta(roomId), keys.members(roomId)], [...users])
+
+  function hashesOf (roomId: string, users: readonly string[], answer: unknown): RoomHashes | undefined {
+    const [fenced, meta, members] = answer as [number, string[], string[]]
+    if (fenced === 1) throw new LogFault('fenced', `partition ${keys.partitionOf(roomId)} is fenced`)
+    if (meta.length === 0) return undefined
+    const fields = new Map<string, string>()
+    for (let i = 0; i < meta.length; i += 2) fields.set(meta[i]!, meta[i + 1]!)
+    return { meta: fields, members: new Map(users.map((user, i) => [user, members[i] ?? ''])) }
+  }
+
   return {
     async append (roomId, units) {
       return await new Promise((resolve, reject) => {
@@ -72,8 +85,32 @@ export function createRedisLog ({ redis, keys, log }: { redis: Redis, keys: Keys
     },
 
     async read (roomId, after, limit) {
-      const entries = await guarded(redis.xrange(keys.log(roomId), `${after + 1}-0`, '+', 'COUNT', limit))
-      return entries.map(logEventOf)
+      // What deletes a message comes after it, so deletes beyond `after` are all that can matter; and asked for second, none is missed.
+      const [entries, deleted] = await piped(redis.pipeline()
+        .xrange(keys.log(roomId), `${after + 1}-0`, '+', 'COUNT', limit)
+        .zrangebyscore(keys.deleted(roomId), `(${after}`, '+inf')) as [Entry[], string[]]
+      const gone = new Set(deleted.map(Number))
+      return entries.map(entry => withoutDeleted(logEventOf(entry), gone))
+    },
+
+    async at (roomId, seqs) {
+      const found = new Map<number, LogEvent>()
+      if (seqs.length === 0) return found
+      const pipeline = redis.pipeline()
+      for (const seq of seqs) pipeline.xrange(keys.log(roomId), `${seq}-0`, `${seq}-0`)
+      const answers = await piped(pipeline.zrangebyscore(keys.deleted(roomId), `(${Math.min(...seqs)}`, '+inf'))
+      const gone = new Set((answers.pop() as string[]).map(Number))
+      for (const [entry] of answers as Entry[][]) {
+        if (entry === undefined) continue
+        const event = withoutDeleted(logEventOf(entry), gone)
+        found.set(event.seq, event)
+      }
+      return found
+    },
+
+    async deletedAfter (roomId, after) {
+      const deleted = await guarded(redis.zrangebyscore(keys.deleted(roomId), `(${after}`, '+inf'))
+      return new Set(deleted.map(Number))
     },
 
     async chainsAt (roomId, seqs) {
@@ -81,22 +118,23 @@ export function createRedisLog ({ redis, keys, log }: { redis: Redis, keys: Keys
       if (seqs.length === 0) return chains
       const pipeline = redis.pipeline()
       for (const seq of seqs) pipeline.xrange(keys.log(roomId), `${seq}-0`, `${seq}-0`)
-      const answers = await guarded(pipeline.exec())
-      answers?.forEach(([error, entries], i) => {
-        if (error !== null) throw faultOf(error)
-        const entry = (entries as Array<[string, string[]]>)[0]
-        if (entry !== undefined) chains.set(seqs[i]!, logEventOf(entry).chain)
-      })
+      const answers = await piped(pipeline) as Entry[][]
+      answers.forEach(([entry], i) => { if (entry !== undefined) chains.set(seqs[i]!, logEventOf(entry).chain) })
       return chains
     },
 
     async room (roomId, users) {
-      const [fenced, meta, members] = await guarded(roomScript(redis, [keys.epoch(keys.partitionOf(roomId)), keys.meta(roomId), keys.members(roomId)], users)) as [number, string[], string[]]
-      if (fenced === 1) throw new LogFault('fenced', `partition ${keys.partitionOf(roomId)} is fenced`)
-      if (meta.length === 0) return undefined
-      const fields = new Map<string, string>()
-      for (let i = 0; i < meta.length; i += 2) fields.set(meta[i]!, meta[i + 1]!)
-      return { meta: fields, members: new Map(users.map((user, i) => [user, members[i] ?? ''])) }
+      return hashesOf(roomId, users, await guarded(askRoom(roomId, users)))
+    },
+
+    async rooms (roomIds, user) {
+      const answers = await guarded(Promise.all(roomIds.map(async roomId => await askRoom(roomId, [user])))) // written together: one round trip
+      const rooms = new Map<string, RoomHashes>()
+      answers.forEach((answer, i) => {
+        const hashes = hashesOf(roomIds[i]!, [user], answer)
+        if (hashes !== undefined) rooms.set(roomIds[i]!, hashes)
+      })
+      return rooms
     },
 
     async once (roomId, author, key) {
@@ -120,6 +158,17 @@ export function createRedisLog ({ redis, keys, log }: { redis: Redis, keys: Keys
 
     durability: () => server.durability,
   }
+}
+
+type Entry = [id: string, fields: string[]]
+
+/** Answers of a pipeline; its first error is thrown. */
+async function piped (pipeline: ChainableCommander): Promise<unknown[]> {
+  const answers = await guarded(pipeline.exec()) ?? []
+  return answers.map(([error, answer]) => {
+    if (error !== null) throw faultOf(error)
+    return answer
+  })
 }
 
 async function guarded<T> (answer: Promise<T>): Promise<T> {
@@ -167,14 +216,14 @@ function callOf (keys: Keys, part: Part): { callKeys: string[], args: string[] }
     callKeys.push(keys.epoch(partition), keys.count(partition), keys.active(partition))
     args.push(keys.partitionBell(partition), String(appends.length))
     for (const { roomId, units } of appends) {
-      callKeys.push(keys.log(roomId), keys.meta(roomId), keys.members(roomId))
+      callKeys.push(keys.log(roomId), keys.meta(roomId), keys.members(roomId), keys.deleted(roomId))
       const lengthAt = args.push(roomId, keys.bell(roomId), String(units.length), '') - 1
       for (const unit of units) {
         callKeys.push(keys.once(roomId, unit.author, unit.key))
         args.push(unit.session, unit.create ? '1' : '0', String(unit.onceMs), String(unit.preconditions.length), String(unit.events.length), String(unit.patches.length))
         for (const [hash, field, value] of unit.preconditions) args.push(hash, field, value)
-        for (const { event_id, v, data } of unit.events) args.push(event_id, String(v), data)
-        for (const [op, hash, field, value] of unit.patches) args.push(op, hash, field, value)
+        for (const { event_id, v, data, by } of unit.events) args.push(event_id, String(v), data, by ?? '')
+        for (const [op, hash, field, value] of unit.patches) args.push(String(op), hash, field, value)
       }
       args[lengthAt] = String(args.length - 1 - lengthAt)
     }
@@ -203,7 +252,7 @@ function placeOf (text: string): Position & { event_id: string } {
 
 /** An entry as XRANGE and XREADGROUP give it. A field that is missing becomes empty: the decoder will say what is wrong. */
 export function logEventOf ([id, fields]: [string, string[]]): LogEvent {
-  let eventId = ''; let chain = ''; let v = '0'; let data = ''
+  let eventId = ''; let chain = ''; let v = '0'; let data = ''; let by: string | undefined
   for (let i = 0; i < fields.length; i += 2) {
     const value = fields[i + 1]!
     switch (fields[i]) {
@@ -211,9 +260,10 @@ export function logEventOf ([id, fields]: [string, string[]]): LogEvent {
       case 'chain': chain = value; break
       case 'v': v = value; break
       case 'data': data = value; break
+      case 'by': by = value; break
     }
   }
-  return { seq: Number(id.slice(0, id.indexOf('-'))), chain, event_id: eventId, v: Number(v), data }
+  return { seq: Number(id.slice(0, id.indexOf('-'))), chain, event_id: eventId, v: Number(v), data, ...(by === undefined ? {} : { by }) }
 }
 
 /** Rooms dealt to their partitions, at most HEADS_PER_CALL in a part. */

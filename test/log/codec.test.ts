@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
-import { EVENT_VERSION, EventBody, ROOM_KINDS, type StoredEvent } from '../../src/domain/events.ts'
-import { CorruptEvent, decodeEvent, encodeEvent, frameOf, type LogEvent } from '../../src/log/codec.ts'
+import { EVENT_VERSION, EventBody, ROLES, ROOM_KINDS, type StoredEvent } from '../../src/domain/events.ts'
+import { CorruptEvent, decodeEvent, encodeEvent, frameOf, tombstoneOf, withoutDeleted, type LogEvent } from '../../src/log/codec.ts'
 
 const FIXTURES = new URL('../fixtures/events/', import.meta.url)
 const ROOM = '019abc00-0000-7000-8000-0000000000aa'
@@ -14,7 +14,11 @@ const common = { user_id: fc.uuid(), timestamp: fc.date({ noInvalidDate: true, m
 const requiredKeys = ['type', 'user_id', 'timestamp'] as const
 const storedEvent: fc.Arbitrary<StoredEvent> = fc.oneof(
   fc.record({ type: fc.constant('message' as const), content: text, reply_to: seq, ...common }, { requiredKeys: [...requiredKeys, 'content'], noNullPrototype: true }),
-  fc.record({ type: fc.constantFrom('join' as const, 'leave' as const), ...common }, { requiredKeys: [...requiredKeys], noNullPrototype: true }),
+  fc.record({ type: fc.constant('edit' as const), message_seq: seq, content: text, mentions: fc.array(fc.uuid(), { maxLength: 2 }), ...common }, { requiredKeys: [...requiredKeys, 'message_seq', 'content'], noNullPrototype: true }),
+  fc.record({ type: fc.constant('delete' as const), message_seq: seq, ...common }, { requiredKeys: [...requiredKeys, 'message_seq'], noNullPrototype: true }),
+  fc.record({ type: fc.constantFrom('reaction' as const, 'pin' as const), message_seq: seq, emoji: text, added: fc.boolean(), ...common }, { requiredKeys: [...requiredKeys, 'message_seq', 'added'], noNullPrototype: true }),
+  fc.record({ type: fc.constantFrom('join' as const, 'leave' as const, 'kick' as const, 'ban' as const, 'mute' as const), target: fc.uuid(), until: text, reason: text, lifted: fc.constant(true as const), ...common }, { requiredKeys: [...requiredKeys], noNullPrototype: true }),
+  fc.record({ type: fc.constant('role' as const), target: fc.uuid(), role: fc.constantFrom(...ROLES), ...common }, { requiredKeys: [...requiredKeys, 'target', 'role'], noNullPrototype: true }),
   fc.record({ type: fc.constant('room' as const), change: fc.constant('created' as const), name: text, kind: fc.constantFrom(...ROOM_KINDS), topic: text, history: fc.constantFrom('all' as const, 'joined' as const), ...common }, { requiredKeys: [...requiredKeys, 'change', 'name', 'kind', 'history'], noNullPrototype: true })
 ) as fc.Arbitrary<StoredEvent>
 const chain = fc.stringMatching(/^[0-9a-f]{16}$/)
@@ -28,7 +32,7 @@ t.test('frozen v1 events are decoded, framed and encoded today as on the day the
     t.same(decodeEvent(entry), event, `${file} is decoded`)
     t.equal(encodeEvent(event), entry.data, `${file} is encoded`)
     t.equal(frameOf(ROOM, entry), EVENT_VERSION === 1 ? frame : frameOf(ROOM, entry), `${file} is framed`)
-    t.match(JSON.parse(frameOf(ROOM, entry)), { room_id: ROOM, seq: entry.seq, chain: entry.chain, event_id: entry.event_id, type: event.type })
+    t.same(JSON.parse(frameOf(ROOM, entry)), { ...(event.type === 'inbox' ? {} : { room_id: ROOM }), seq: entry.seq, chain: entry.chain, event_id: entry.event_id, v: entry.v, ...event })
     types.add(event.type)
   }
   const known = EventBody.anyOf.map(({ properties: { type } }) => type.const)
@@ -92,4 +96,67 @@ t.test('a version that nobody ever wrote is corrupt, a newer one passes unchange
   }
   t.same(decodeEvent(entryOf(data, EVENT_VERSION + 1)), JSON.parse(data))
   t.match(JSON.parse(frameOf(ROOM, entryOf(data, EVENT_VERSION + 1))), { v: EVENT_VERSION + 1, new: [1] })
+})
+
+const USER = '019abc00-0000-7000-8000-0000000000bb'
+const common1 = { user_id: USER, timestamp: '2026-11-20T10:00:00.123Z' }
+const stored = (event: object, at = 7): LogEvent => entryOf(JSON.stringify({ ...event, ...common1 }), EVENT_VERSION, at)
+
+t.test('an inbox says in its frames which room it tells of, once, and not whose it is', async t => {
+  const other = '019abc00-0000-7000-8000-0000000000ee'
+  const frame = frameOf(USER, stored({ type: 'inbox', event: 'mentioned', room_id: other, source_seq: 5 }))
+  t.equal(frame.split('"room_id"').length, 2)
+  t.match(JSON.parse(frame), { type: 'inbox', room_id: other, seq: 7, source_seq: 5 })
+  t.notOk('room_id' in JSON.parse(frameOf(USER, stored({ type: 'inbox', event: 'revoked' }))))
+})
+
+t.test('the session of whoever did it is in no frame', async t => {
+  t.notMatch(frameOf(ROOM, { ...stored({ type: 'leave' }), by: 'session 1' }), /session/)
+})
+
+const REST = { reply_to: 3, thread: 2 }
+const LOUD = { content: 'secret words', mentions: [USER], mentions_room: true, attachments: [{ url: 'https://secret.example.org/' }] }
+
+t.test('of a deleted message its place is left: who, when, what it answered, but no content', async t => {
+  t.same(tombstoneOf({ type: 'message', ...LOUD, ...REST, ...common1, client_id: 'key' }), { type: 'message', content: '', deleted: true, ...REST, ...common1, client_id: 'key' })
+  t.same(tombstoneOf({ type: 'edit', message_seq: 7, ...LOUD, ...common1 }), { type: 'edit', message_seq: 7, content: '', deleted: true, ...common1 })
+  t.same(tombstoneOf(tombstoneOf({ type: 'message', ...LOUD })), tombstoneOf({ type: 'message', ...LOUD }), 'twice is once')
+  const body = { type: 'reaction', message_seq: 7, emoji: '👍', added: true, ...common1 }
+  t.same(tombstoneOf(body), body)
+})
+
+t.test('a deleted message and its edits are blanked, everything else is read as it was written', async t => {
+  const deleted = new Set([7, 9])
+  for (const gone of [stored({ type: 'message', ...LOUD, ...REST }, 7), stored({ type: 'edit', message_seq: 7, ...LOUD }, 8), stored({ type: 'edit', message_seq: 9, ...LOUD }, 3)]) {
+    const left = withoutDeleted(gone, deleted)
+    t.notMatch(left.data, /secret/)
+    t.match(decodeEvent(left), { deleted: true, content: '', ...common1 })
+    t.same({ ...left, data: gone.data }, gone, 'its place and chain are what they were')
+    t.match(JSON.parse(frameOf(ROOM, left)), { seq: gone.seq, deleted: true, content: '' })
+    t.equal(Object.keys(JSON.parse(left.data))[0], 'type', 'the type stays in front')
+    t.equal(withoutDeleted(left, deleted).data, left.data)
+  }
+  const kept = [
+    stored({ type: 'message', ...LOUD }, 6), stored({ type: 'edit', message_seq: 6, ...LOUD }, 8), stored({ type: 'delete', message_seq: 7 }, 10), stored({ type: 'reaction', message_seq: 7, emoji: '👍', added: true }, 8),
+    stored({ type: 'pin', message_seq: 7, added: true }, 8), stored({ type: 'message', content: '{"type":"edit","message_seq":7}' }, 8),
+  ]
+  for (const entry of kept) t.equal(withoutDeleted(entry, deleted), entry, entry.data)
+  const message = stored({ type: 'message', ...LOUD }, 7)
+  t.equal(withoutDeleted(message, new Set()), message, 'nothing is deleted')
+})
+
+t.test('what is corrupt is not blanked but left to whoever decodes it', async t => {
+  for (const data of ['', 'null', '{"type":"edit","message_seq":7,', '{"type":"edit"']) {
+    const entry = entryOf(data, 1, 7)
+    t.equal(withoutDeleted(entry, new Set([7])), entry, data)
+  }
+})
+
+t.test('of a deleted message no content is read, whatever it was', async () => {
+  fc.assert(fc.property(storedEvent, fc.nat(20), fc.uniqueArray(fc.nat(20)), (event, at, deleted) => {
+    const entry = entryOf(encodeEvent(event), EVENT_VERSION, at)
+    const gone = (event.type === 'message' && deleted.includes(at)) || (event.type === 'edit' && (deleted.includes(event.message_seq) || deleted.includes(at)))
+    const left = decodeEvent(withoutDeleted(entry, new Set(deleted))) as { content?: string, deleted?: true }
+    return gone ? left.content === '' && left.deleted === true : event.type === 'message' || event.type === 'edit' ? left.content === event.content : true
+  }), { numRuns: 1000 })
 })

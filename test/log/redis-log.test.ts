@@ -61,7 +61,7 @@ t.test('on a server that checks slots, as a cluster does', async t => {
 
   await t.test('a precondition that fails writes nothing, and holds back what its session sent after it', async t => {
     const room = await newRoom(log)
-    const patched = unit('a', { patches: [['set', 'meta', 'topic', 'new'], ['add', 'meta', 'rules', '2'], ['setseq', 'members', 'bob', 'member|0|0|']] })
+    const patched = unit('a', { patches: [['set', 'meta', 'topic', 'new'], ['add', 'meta', 'rules', '2'], [0, 'members', 'bob', 'member|0|0|']] })
     t.match(await log.append(room, [patched]), [{ status: 'appended', seq: 2 }])
     const results = await log.append(room, [
       unit('b', { session: 'one', preconditions: [['meta', 'topic', 'new'], ['meta', 'rules', '1']], patches: [['set', 'meta', 'topic', 'never']] }),

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { createCommands } from '../../src/commands/commands.ts'
 import type { Request } from '../../src/commands/request.ts'
+import { createFacts, type FactSources } from '../../src/commands/facts.ts'
 import { createFirstResults } from '../../src/commands/first-results.ts'
 import { START } from '../../src/domain/position.ts'
 import { createKeys, type Keys } from '../../src/log/keys.ts'
@@ -58,12 +59,27 @@ export async function newRoom (log: RoomLog): Promise<string> {
   return room
 }
 
-/** Commands over a log without an archive. */
-export function commandsOver (world: Awaited<ReturnType<typeof logWorld>>, log = world.log) {
+/** Commands over a log without an archive; everybody exists, nobody blocks, and names are IDs, unless `sources` say otherwise. */
+export function commandsOver (world: Awaited<ReturnType<typeof logWorld>>, log = world.log, sources: Partial<FactSources> = {}) {
+  const direct: Array<readonly [peers: readonly string[], roomId: string, seq: number]> = []
   const noted: Array<[string, string, number]> = []
   const commands = createCommands({
     log,
     firstResults: createFirstResults({ log, archiveLook: async () => ({ checkpoint: START, hits: [] }) }),
+    facts: createFacts({
+      log,
+      archivedAt: async () => [],
+      emojiOn: async () => [],
+      usersNamed: async names => [...names],
+      existing: async ids => new Set(ids),
+      blocked: async () => false,
+      archived: async () => false,
+      passwordFits: async (_room, password) => password === 'open sesame',
+      redeemInvite: async ({ code }) => code === 'good' ? 'good' : 'unknown',
+      slot: async () => 0,
+      ...sources,
+    }),
+    onDirect: (...hint) => { direct.push(hint) },
     noteMembership: async (...note) => { noted.push(note) },
     onFenced: () => {},
     clock: Date.now,
@@ -74,5 +90,5 @@ export function commandsOver (world: Awaited<ReturnType<typeof logWorld>>, log =
     logger,
   })
   const run = async (user_id: string, command: Request['command'], more: Partial<Request> = {}) => await commands.execute({ command, user_id, session: `session of ${user_id}`, ...more })
-  return { ...commands, run, noted }
+  return { ...commands, run, noted, direct }
 }

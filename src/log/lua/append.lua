@@ -1,12 +1,13 @@
 --[[ Appends commands to rooms, and rings their bells. One round trip; in a cluster all rooms are of one partition (one slot).
 
-KEYS  for each partition: epoch · count · active · then for each of its rooms: log, meta, members, and one `once` key for each unit
+KEYS  for each partition: epoch · count · active · then for each of its rooms: log, meta, members, deleted, and one `once` key for each unit
 ARGV  number of partitions · then for each: channel of its bell · number of rooms · then for each room:
         room id · its bell's channel · number of units · number of arguments that its units take · then for each unit:
           session · create (1/0) · TTL of its `once` key in ms · preconditions · events · patches (three counts), then
-          a precondition: hash (meta|members) · field · value it must have ('' for none)
-          an event:       event id · schema version · data
-          a patch:        op · hash · field · value     op: set, setseq (value .. seq of the unit's first event), add
+          a precondition: hash (meta|members|deleted) · field · value it must have ('' for none)
+          an event:       event id · schema version · data · session of whoever did it ('' where that is not kept)
+          a patch:        op · hash · field · value     op: set; add; a number n: value .. seq of the unit's n-th event;
+                                                        mark (in deleted: field gets the seq of the unit's first event)
 Returns for each partition 'fenced', or for each of its rooms a list with one text for each unit:
   ok <seq> <chain>               appended; place of its first event
   dup <seq> <chain> <event_id>   appended before: the first result
@@ -25,7 +26,7 @@ local function nextArg() arg = arg + 1; return ARGV[arg] end
 --- Appends the units of one room; its first key is KEYS[key + 1], its units begin at ARGV[arg + 1]. Leaves in `head` what was
 --- appended, also when it fails half-way: the caller notes it, so that head and stream agree.
 local function serveRoom(units, answers, head)
-  local log, meta, members = KEYS[key + 1], KEYS[key + 2], KEYS[key + 3]
+  local log, meta, members, deleted = KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], KEYS[key + 4]
   local hashes = { meta = meta, members = members }
   local found = call('HMGET', meta, 'seq', 'chain', 'cold')
   call('HLEN', members) -- raises now, before any write, if somebody put another type there
@@ -36,10 +37,10 @@ local function serveRoom(units, answers, head)
   for u = 1, units do
     local session, create, ttl = nextArg(), nextArg() == '1', nextArg()
     local preconditions, events, patches = tonumber(nextArg()), tonumber(nextArg()), tonumber(nextArg())
-    local once = KEYS[key + 3 + u]
+    local once = KEYS[key + 4 + u]
     local preAt = arg
     local eventAt = preAt + preconditions * 3
-    local patchAt = eventAt + events * 3
+    local patchAt = eventAt + events * 4
     arg = patchAt + patches * 4
 
     local function refusal()
@@ -51,7 +52,8 @@ local function serveRoom(units, answers, head)
       if not create and not exists then return 'none' end
       for i = 1, preconditions do
         local at = preAt + (i - 1) * 3
-        local value = call('HGET', hashes[ARGV[at + 1]], ARGV[at + 2]) or ''
+        local hash = hashes[ARGV[at + 1]]
+        local value = (hash and call('HGET', hash, ARGV[at + 2]) or not hash and call('ZSCORE', deleted, ARGV[at + 2])) or ''
         if value ~= ARGV[at + 3] then return 'pre ' .. i end
       end
     end
@@ -59,10 +61,12 @@ local function serveRoom(units, answers, head)
     local function append()
       local firstSeq, firstChain
       for e = 1, events do
-        local at = eventAt + (e - 1) * 3
-        local id, v, data = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+        local at = eventAt + (e - 1) * 4
+        local id, v, data, by = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
         local nextSeq, nextChain = string.format('%.0f', seq + 1), string.sub(redis.sha1hex(chain .. id), 1, 16)
-        local added = try('XADD', log, nextSeq .. '-0', 'id', id, 'chain', nextChain, 'v', v, 'data', data)
+        local added
+        if by == '' then added = try('XADD', log, nextSeq .. '-0', 'id', id, 'chain', nextChain, 'v', v, 'data', data)
+        else added = try('XADD', log, nextSeq .. '-0', 'id', id, 'chain', nextChain, 'v', v, 'data', data, 'by', by) end
         if type(added) == 'table' and added.err then return 'broken ' .. added.err end
         seq, chain = seq + 1, nextChain
         head.seq, head.chain = nextSeq, nextChain
@@ -74,8 +78,8 @@ local function serveRoom(units, answers, head)
         local op, hash, field, value = ARGV[at + 1], hashes[ARGV[at + 2]], ARGV[at + 3], ARGV[at + 4]
         if op == 'add' then call('HINCRBY', hash, field, value)
         elseif op == 'set' then call('HSET', hash, field, value)
-        elseif op == 'setseq' then call('HSET', hash, field, value .. firstSeq)
-        end
+        elseif op == 'mark' then call('ZADD', deleted, firstSeq, field)
+        else call('HSET', hash, field, value .. string.format('%.0f', firstSeq + tonumber(op))) end
       end
       exists = true
       local place = firstSeq .. ' ' .. firstChain
@@ -115,7 +119,7 @@ for p = 1, tonumber(nextArg()) do
       end
       answered[r] = answers
     end
-    arg, key = after, key + 3 + units
+    arg, key = after, key + 4 + units
   end
   if rung then bells[#bells + 1] = { partitionBell, '' } end
   results[p] = fenced and 'fenced' or answered
