@@ -6,6 +6,7 @@
  * all the same, so that time does not tell whether a user exists.
  */
 import { argon2, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createWaitingLine } from '../waiting-line.ts'
 
 const MEMORY_KIB = 19_456
 const PASSES = 2
@@ -27,22 +28,8 @@ export interface Passwords {
 
 /** @param runningMax hashes computed at a time · @param waitingMax callers that may wait, each some 30 ms for each before it */
 export function createPasswords ({ runningMax = 2, waitingMax = 256 }: { runningMax?: number, waitingMax?: number } = {}): Passwords {
-  let running = 0
-  const waiting: Array<() => void> = []
-
-  async function inTurn<T> (work: () => Promise<T>): Promise<T | 'overloaded'> {
-    if (running >= runningMax) {
-      if (waiting.length >= waitingMax) return 'overloaded'
-      await new Promise<void>(resolve => { waiting.push(resolve) }) // whoever ends hands its place on
-    } else running += 1
-    try {
-      return await work()
-    } finally {
-      const next = waiting.shift()
-      if (next === undefined) running -= 1
-      else next()
-    }
-  }
+  const line = createWaitingLine({ inside: runningMax, waiting: waitingMax })
+  const inTurn = async <T>(work: () => Promise<T>): Promise<T | 'overloaded'> => await (line.enter(work) ?? 'overloaded')
 
   return {
     hash: async password => await inTurn(async () => {
@@ -54,7 +41,7 @@ export function createPasswords ({ runningMax = 2, waitingMax = 256 }: { running
       const derived = await derive(password, salt, memory, passes, lanes, tag.length)
       return timingSafeEqual(derived, tag) && phc !== undefined
     }),
-    stats: () => ({ running, waiting: waiting.length }),
+    stats: line.stats,
   }
 }
 

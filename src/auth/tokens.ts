@@ -3,8 +3,8 @@
  * each other's. Signing and checking is done by `app.jwt`, which @fastify/jwt puts on the HTTP server; this file says with which
  * key and by which rules, and what a token of ours holds.
  *
- * A token that does not verify is a returned no, never thrown. A token is good until it expires: revoking a session stops
- * its refresh at once, and its access tokens with their short life.
+ * A token that does not verify is a returned no, never thrown. A token is good until it expires or its session is revoked, which is
+ * looked up in memory. Tokens of another issuer are handed to `foreign`, if there is one.
  */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import type { FastifyJWTOptions, JWT } from '@fastify/jwt'
@@ -22,6 +22,9 @@ export interface Identity {
 /** `expires_at`: epoch milliseconds. */
 export type VerifiedToken = Identity & { readonly expires_at: number }
 
+/** What a check says: at once about our own tokens; later about those of another issuer, whose keys or users may have to be fetched. */
+export type Checked = VerifiedToken | undefined | Promise<VerifiedToken | undefined>
+
 /** The public half of the signing key (RFC 8037), named by its thumbprint. */
 export interface PublicJwk { readonly kty: string, readonly crv: string, readonly x: string, readonly kid: string, readonly use: 'sig', readonly alg: 'EdDSA' }
 
@@ -34,7 +37,10 @@ export interface SigningKey {
 
 export interface Tokens {
   sign: (identity: Identity) => string
-  verify: (token: string) => VerifiedToken | undefined
+  /** Whose token this is; undefined if it is not valid, or its session is revoked. What is thrown (later only) is a fault of Postgres. */
+  verify: (token: string) => Checked
+  /** The same, without asking whether the session is revoked: who logs out twice is still the same. */
+  identify: (token: string) => Checked
   /** Seconds from signing to expiry. */
   readonly lifetimeS: number
   /** The public key as a JWK set (RFC 7517). */
@@ -77,12 +83,36 @@ export function jwtOptions ({ privatePem, publicPem, jwk: { kid } }: SigningKey)
   }
 }
 
+export interface TokensOptions {
+  jwt: Pick<JWT, 'sign' | 'verify'>
+  key: SigningKey
+  lifetimeS: number
+  clock: () => number
+  isRevoked?: (sessionId: string) => boolean
+  foreign?: { verify: (token: string) => Promise<VerifiedToken | undefined> } | undefined
+}
+
 /**
  * @param jwt `app.jwt` of a server on which @fastify/jwt is registered with `jwtOptions(key)`
  * @param lifetimeS seconds
  * @param clock epoch milliseconds
  */
-export function createTokens ({ jwt, key, lifetimeS, clock }: { jwt: Pick<JWT, 'sign' | 'verify'>, key: SigningKey, lifetimeS: number, clock: () => number }): Tokens {
+export function createTokens ({ jwt, key, lifetimeS, clock, isRevoked = () => false, foreign }: TokensOptions): Tokens {
+  function identify (token: string): Checked {
+    if (token.length > TOKEN_CHARS_MAX) return undefined
+    if (foreign !== undefined && issuerOf(token) !== ISSUER) return foreign.verify(token)
+    try {
+      // With our clock as its now. Options for one call cost some 35 µs beside the 85 of the signature.
+      const { sub, sid, exp } = jwt.verify<Record<string, unknown>>(token, { clockTimestamp: clock() })
+      if (typeof sub !== 'string' || typeof sid !== 'string' || typeof exp !== 'number') return undefined
+      return { user_id: sub, session_id: sid, expires_at: exp * 1000 }
+    } catch {
+      return undefined // whatever is wrong with it, it is not ours
+    }
+  }
+
+  const unlessRevoked = (verified: VerifiedToken | undefined): VerifiedToken | undefined => verified === undefined || isRevoked(verified.session_id) ? undefined : verified
+
   return {
     lifetimeS,
     jwks: { keys: [key.jwk] },
@@ -90,17 +120,21 @@ export function createTokens ({ jwt, key, lifetimeS, clock }: { jwt: Pick<JWT, '
       const iat = Math.floor(clock() / 1000)
       return jwt.sign({ sub: user_id, sid: session_id, iat, exp: iat + lifetimeS })
     },
+    identify,
     verify (token) {
-      if (token.length > TOKEN_CHARS_MAX) return undefined
-      try {
-        // With our clock as its now. Options for one call cost some 35 µs beside the 85 of the signature.
-        const { sub, sid, exp } = jwt.verify<Record<string, unknown>>(token, { clockTimestamp: clock() })
-        if (typeof sub !== 'string' || typeof sid !== 'string' || typeof exp !== 'number') return undefined
-        return { user_id: sub, session_id: sid, expires_at: exp * 1000 }
-      } catch {
-        return undefined // whatever is wrong with it, it is not ours
-      }
+      const checked = identify(token)
+      return checked instanceof Promise ? checked.then(unlessRevoked) : unlessRevoked(checked)
     },
+  }
+}
+
+/** What a token says of its issuer; nothing is proved by it. */
+function issuerOf (token: string): unknown {
+  try {
+    const [, payload = ''] = token.split('.', 2)
+    return (JSON.parse(Buffer.from(payload, 'base64url').toString()) as { iss?: unknown } | null)?.iss
+  } catch {
+    return undefined
   }
 }
 

@@ -2,7 +2,8 @@
  * User names: which a new one may be, and when two are the same. Pure.
  *
  * Compared by `usernameKey`: NFKC, lower case, runs of white space as one, without what cannot be seen; so `Ann`, `ann` and `a\u200dnn` are
- * one name. Letters of different scripts that look the same are different.
+ * one name. Letters of different scripts that look the same are different; so that nobody passes for another by one such letter, a name
+ * does not mix those scripts whose letters look alike.
  */
 
 export const USERNAME_CHARS_MAX = 64
@@ -15,13 +16,24 @@ const FORBIDDEN = /[\p{Cc}\p{Co}\p{Cs}\p{Zl}\p{Zp}]|(?![\u200c\u200d])\p{Cf}/u
 /** At least one must be there: something that leaves ink. U+2800 is braille without a dot. */
 const VISIBLE = /(?!\p{Default_Ignorable_Code_Point}|\u2800)[\p{L}\p{N}\p{P}\p{S}]/u
 
+/** Their letters look alike: `аnn` with a Cyrillic а cannot be told from `ann`. */
+const ALIKE = [/\p{Script=Latin}/u, /\p{Script=Cyrillic}/u, /\p{Script=Greek}/u]
+
 /** What is wrong with this name for a new user, as the end of a sentence; undefined if nothing is. */
 export function problemOfUsername (name: string): string | undefined {
   if (name === '' || [...name].length > USERNAME_CHARS_MAX) return `must have 1 to ${USERNAME_CHARS_MAX} characters`
   if (name.trim() !== name) return 'must not begin or end with white space'
   if (FORBIDDEN.test(name)) return 'must not contain control or formatting characters'
   if (!VISIBLE.test(name)) return 'must contain a character that can be seen'
+  if (ALIKE.filter(script => script.test(usernameKey(name))).length > 1) return 'must not mix Latin, Cyrillic and Greek letters'
   if (usernameKey(name).endsWith(IMPORTED)) return `must not end in "${IMPORTED.trim()}"`
+  return undefined
+}
+
+/** What is wrong with this display name, as the end of a sentence; undefined if nothing is. It need not be unique, and is bounded by its schema. */
+export function problemOfDisplayName (name: string): string | undefined {
+  if (FORBIDDEN.test(name)) return 'must not contain control or formatting characters'
+  if (!VISIBLE.test(name)) return 'must contain a character that can be seen'
   return undefined
 }
 

@@ -2,7 +2,7 @@ import t from 'tap'
 import { importedName, problemOfUsername, usernameKey } from '../../src/auth/usernames.ts'
 
 t.test('names that people have are taken', async t => {
-  for (const name of ['a', 'Ann', 'Ann Lee', 'josé', '李雷', '👩‍👩‍👧', 'می‌خواهم', '|QuaD-', '`anthony', 'x'.repeat(64), '😀'.repeat(64)]) {
+  for (const name of ['a', 'Ann', 'Ann Lee', 'josé', '李雷', '👩‍👩‍👧', 'می‌خواهم', '|QuaD-', '`anthony', 'Анна', 'Ελένη', 'Анна 李雷', 'Ann 李雷', 'Анна 2', 'x'.repeat(64), '😀'.repeat(64)]) {
     t.equal(problemOfUsername(name), undefined, name)
   }
 })
@@ -26,6 +26,12 @@ t.test('names that cannot be told from others, or not be seen, are refused', asy
     ['\u0301', /seen/],
     ['\u200d\u200c', /seen/],
     ['Ann (Imported)', /must not end/],
+    ['\u0430nn', /mix/], // a Cyrillic а
+    ['p\u0430yp\u0430l', /mix/],
+    ['\u0391nn', /mix/], // a Greek Α
+    ['\u212bn\u03bf', /mix/], // Å as a sign
+    ['\uff41\u0430', /mix/], // a wide a
+    ['\u03bf\u043e', /mix/], // Greek and Cyrillic
   ]
   for (const [name, problem] of cases) t.match(problemOfUsername(name), problem, JSON.stringify(name))
 })
