@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { TokenBucket } from '../../src/gateway/bucket.ts'
+import { TokenBucket } from '../../src/limits/bucket.ts'
 
 t.test('a full bucket gives its burst at once, then says when there will be one more', async t => {
   const bucket = new TokenBucket(10, 3, 1000)
@@ -49,4 +49,14 @@ t.test('what costs more than there is, is owed', async t => {
   t.equal(bucket.take(1000, 5), 100)
   t.equal(bucket.take(1100, 1), 0)
   t.equal(bucket.take(1100), 100)
+})
+
+t.test('what is given back is there again, up to the burst', async t => {
+  const bucket = new TokenBucket(10, 2, 0)
+  bucket.take(0)
+  bucket.give()
+  bucket.give()
+  t.same([1, 2, 3].map(() => bucket.take(0)), [0, 0, 100])
+  bucket.give()
+  t.same([bucket.take(0), bucket.take(0)], [0, 100])
 })
