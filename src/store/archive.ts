@@ -8,11 +8,19 @@ import type { Queryable } from './pool.ts'
 /** Name and version under which the archive's checkpoints are kept. */
 export const ARCHIVE = 'archive_v1'
 
-/** An event as it was in the log: place, version, and text byte for byte. */
+/** An event as it was in the log: place, version, and text byte for byte; of deleted messages and their edits, the tombstones. */
 export interface ArchivedEvent extends Position {
   readonly event_id: string
   readonly v: number
   readonly data: string
+  /** Session of whoever did it, where the log had it. */
+  readonly by?: string
+}
+
+type EventRow = Omit<ArchivedEvent, 'by'> & { session_id: string | null }
+
+function eventOf ({ session_id, ...event }: EventRow): ArchivedEvent {
+  return session_id === null ? event : { ...event, by: session_id }
 }
 
 /**
@@ -20,10 +28,10 @@ export interface ArchivedEvent extends Position {
  * that far yet.
  */
 export async function readArchive (db: Queryable, roomId: string, after: number, limit: number): Promise<ArchivedEvent[]> {
-  const { rows } = await db.query<ArchivedEvent>({
+  const { rows } = await db.query<EventRow>({
     name: 'read_archive',
     text: `
-    SELECT seq, chain, event_id, v, data
+    SELECT seq, chain, event_id, v, data, session_id
       FROM events
      WHERE room_id = $1
        AND seq > $2
@@ -31,7 +39,41 @@ export async function readArchive (db: Queryable, roomId: string, after: number,
      LIMIT $3`,
     values: [roomId, after, limit],
   })
-  return rows
+  return rows.map(eventOf)
+}
+
+/** The events of the room at these seqs, as far as the archive has them. */
+export async function archivedAt (db: Queryable, roomId: string, seqs: readonly number[]): Promise<ArchivedEvent[]> {
+  const { rows } = await db.query<EventRow>({
+    name: 'archived_at',
+    text: `
+    SELECT seq, chain, event_id, v, data, session_id
+      FROM events
+     WHERE room_id = $1
+       AND seq = ANY ($2::bigint[])`,
+    values: [roomId, seqs],
+  })
+  return rows.map(eventOf)
+}
+
+/** The archive's chain at one place in each of these rooms; places that it does not have are absent. */
+export async function chainsOf (db: Queryable, places: ReadonlyArray<{ readonly room_id: string, readonly seq: number }>): Promise<Map<string, string>> {
+  if (places.length === 0) return new Map()
+  const { rows } = await db.query<{ room_id: string, chain: string }>(`
+    SELECT room_id, chain
+      FROM unnest($1::uuid[], $2::bigint[]) AS place (room_id, seq)
+      JOIN events USING (room_id, seq)`, [places.map(({ room_id }) => room_id), places.map(({ seq }) => seq)])
+  return new Map(rows.map(({ room_id, chain }) => [room_id, chain]))
+}
+
+/** The archive's chains of a room from one seq to another, both included, by seq. */
+export async function chainsBetween (db: Queryable, roomId: string, from: number, to: number): Promise<Map<number, string>> {
+  const { rows } = await db.query<Position>(`
+    SELECT seq, chain
+      FROM events
+     WHERE room_id = $1
+       AND seq BETWEEN $2 AND $3`, [roomId, from, to])
+  return new Map(rows.map(({ seq, chain }) => [seq, chain]))
 }
 
 export interface FirstResults {

@@ -1,34 +1,21 @@
 /**
- * Pages of a room's messages: the read model joined with the log. Page and checkpoint are read in one statement, then the
- * log's suffix beyond the checkpoint is folded onto the page; so a message that was acked is on the next page that anyone
- * loads, however far the projection is behind (within a bound; beyond it `as_of` shows the lag).
+ * Pages of a room's messages: the read model joined with the log. Page and checkpoint are read in one statement, and what the
+ * log has beyond the checkpoint is folded onto the page: new messages, edits, deletes, reactions, pins. So what was acked is on
+ * the next page that anyone loads, however far the projection is behind (within a bound; beyond it `as_of` shows the lag, and
+ * deletes hold all the same).
  *
  * Asks nobody whether the reader may: the caller has done that, and says from where on (`from`) [G9].
  */
-import { START, type Position } from '../domain/position.ts'
-import type { StoredEvent } from '../domain/events.ts'
-import type { ArchivedEvent } from './archive.ts'
-import type { Queryable } from './pool.ts'
+import { foldMessages, type MessageChanges } from '../domain/messages.ts'
+import type { Position } from '../domain/position.ts'
+import { HAS_WHAT, HISTORY, MESSAGE_COLUMNS, reactionsTouched, shownOf, shownSent, storedMessages, type Has, type Message, type Shown, type StoredMessage } from './messages.ts'
+import { beyond, readSuffix, type LogReads, type Suffix } from './suffix.ts'
 
-/** Name and version under which the checkpoints of history are kept. */
-export const HISTORY = 'history_v1'
-/** Events of the log that are folded onto a page at most. */
-const SUFFIX_EVENTS_MAX = 1000
-
-export interface Message {
-  readonly seq: number
-  readonly event_id: string
-  readonly user_id: string
-  readonly content: string
-  /** RFC 3339, UTC, milliseconds. */
-  readonly timestamp: string
-  readonly reply_to?: number
-  readonly client_id?: string
-}
+export { HISTORY, type Message }
 
 export interface MessageQuery {
   readonly room_id: string
-  /** At most one of these three; none: the newest page. */
+  /** At most one of these three; none: the newest page. (`after` with `before`: what is between.) */
   readonly before?: number | undefined
   readonly after?: number | undefined
   readonly around?: number | undefined
@@ -36,6 +23,10 @@ export interface MessageQuery {
   readonly limit: number
   /** Only messages with seq > `from` are shown (a member's view of `history: joined`). */
   readonly from?: number | undefined
+  /** Only those of this user, of this thread, with this. */
+  readonly user_id?: string | undefined
+  readonly thread?: number | undefined
+  readonly has?: Has | undefined
 }
 
 export interface MessagePage {
@@ -47,30 +38,21 @@ export interface MessagePage {
   readonly as_of: Position
 }
 
-/** The log and its code, handed in: stores do not import each other. */
-export interface HistoryDeps {
-  readonly store: Queryable
-  /** Archive and stream as one log: the archive may be ahead of history, and the stream trimmed up to it (`readOn` of `http/events.ts`). */
-  readonly log: { read: (roomId: string, after: number, limit: number) => Promise<ArchivedEvent[]> }
-  /** `decodeEvent` of `log/codec.ts`. */
-  readonly decode: (entry: ArchivedEvent) => StoredEvent
-  /** `chainOf` of `log/chain.ts`. */
-  readonly chainOf: (previous: string, eventId: string) => string
-}
-
-interface Row { seq: number, event_id: string, user_id: string, content: string, timestamp: Date, client_id: string | null, reply_to: number | null }
-
 /** Throws what Postgres and the log throw. */
-export async function messagePage (deps: HistoryDeps, query: MessageQuery): Promise<MessagePage> {
+export async function messagePage (deps: LogReads, query: MessageQuery): Promise<MessagePage> {
+  const { store, chainOf } = deps
+  const suffix = await readSuffix(deps, HISTORY, query.room_id, query.after)
   const { after, around, limit } = query
-  const { at, rows } = await stored(deps.store, query)
-  const { messages, as_of } = await suffix(deps, query.room_id, at)
-  const inside = messages.filter(({ seq }) => seq > (query.from ?? 0) && seq > (after ?? 0) && (query.before === undefined || seq < query.before))
-  const all = [...rows.map(messageOf), ...inside]
+  const { at, rows } = await storedMessages(store, query.room_id, pageOf(query, uncertain(suffix, query.has)), reactionsTouched(suffix.events))
+  const { events, as_of, more } = beyond(suffix, at, chainOf)
+  const all = shownAll(rows, foldMessages(events), suffix.deleted)
+    .filter(shown => isInside(shown, query))
+    .map(({ message }) => message)
 
   if (after !== undefined) {
     const items = all.slice(0, limit)
-    return { items, next: all.length > limit ? items.at(-1)!.seq : null, as_of }
+    if (all.length > limit) return { items, next: items.at(-1)!.seq, as_of }
+    return { items, next: more && as_of.seq > after ? as_of.seq : null, as_of } // beyond the bound there may be more: the reader goes on from there
   }
   let items = all.slice(-limit)
   if (around !== undefined) {
@@ -82,87 +64,73 @@ export async function messagePage (deps: HistoryDeps, query: MessageQuery): Prom
   return { items, next: items.length > 0 && items[0] !== all[0] ? items[0]!.seq : null, as_of }
 }
 
-/** The page as the read model has it, one message more than asked for at each open end, and its checkpoint: one snapshot. */
-async function stored (db: Queryable, { room_id, before, after, around, limit, from = 0 }: MessageQuery): Promise<{ at: Position, rows: Row[] }> {
-  const downwards = (below: string): string => `
-           (SELECT *
-              FROM messages
-             WHERE room_id = $2
-               AND seq > $3
-               AND ${below}
-             ORDER BY seq DESC
-             LIMIT $5)`
-  const upwards = (above: string): string => `
-           (SELECT *
-              FROM messages
-             WHERE room_id = $2
-               AND seq > $3
-               AND ${above}
-             ORDER BY seq
-             LIMIT $5)`
-  const page = after !== undefined
-    ? upwards('seq > $4')
-    : around !== undefined
-      ? `${downwards('seq < $4')} UNION ALL ${upwards('seq >= $4')}`
-      : downwards('seq < $4')
-  const { rows } = await db.query<Omit<Row, 'seq'> & { seq: number | null, at_seq: number | null, at_chain: string }>({
-    name: `message_page_${after !== undefined ? 'after' : around !== undefined ? 'around' : 'before'}`,
-    text: `
-    SELECT checkpoint.seq AS at_seq, checkpoint.chain AS at_chain,
-           page.seq, page.event_id, page.user_id, page.content, page.timestamp, page.client_id, page.reply_to
-      FROM (SELECT) AS always
-      LEFT JOIN checkpoints AS checkpoint
-             ON checkpoint.projection = $1
-            AND checkpoint.room_id = $2
-      LEFT JOIN (${page}) AS page
-             ON true
-     ORDER BY page.seq`,
-    values: [HISTORY, room_id, from, after ?? around ?? before ?? Number.MAX_SAFE_INTEGER, limit + 1],
-  })
-  const [first] = rows
-  return {
-    at: first?.at_seq == null ? START : { seq: first.at_seq, chain: first.at_chain },
-    rows: rows.filter(row => row.seq !== null) as Row[],
-  }
+/** One message, or undefined if there is none at this place, for this reader. */
+export async function messageAt (deps: LogReads, { room_id, from, seq }: Pick<MessageQuery, 'room_id' | 'from'> & { readonly seq: number }): Promise<{ item: Message | undefined, as_of: Position }> {
+  const { items, as_of } = await messagePage(deps, { room_id, from, after: seq - 1, before: seq + 1, limit: 1 })
+  return { item: items.find(item => item.seq === seq), as_of }
 }
 
-/** Messages of the log beyond `at`, as far as it follows on, within the bound. A log of another history adds nothing. */
-async function suffix ({ log, decode, chainOf }: HistoryDeps, roomId: string, at: Position): Promise<{ messages: Message[], as_of: Position }> {
-  const events = await log.read(roomId, at.seq, SUFFIX_EVENTS_MAX)
-  const messages: Message[] = []
-  let as_of = at
-  for (const entry of events) {
-    if (entry.seq !== as_of.seq + 1 || entry.chain !== chainOf(as_of.chain, entry.event_id)) break
-    let event: StoredEvent
-    try {
-      event = decode(entry)
-    } catch {
-      break // the projection will park the room there; `as_of` says how far this page goes
-    }
-    as_of = { seq: entry.seq, chain: entry.chain }
-    if (event.type !== 'message') continue
-    const { user_id, content, timestamp, reply_to, client_id } = event
-    messages.push({
-      seq: entry.seq,
-      event_id: entry.event_id,
-      user_id,
-      content,
-      timestamp,
-      ...(reply_to === undefined ? {} : { reply_to }),
-      ...(client_id === undefined ? {} : { client_id }),
-    })
-  }
-  return { messages, as_of }
+/** Messages of the read model and new ones, each with what came after it, ascending by seq. */
+export function shownAll (rows: readonly StoredMessage[], changes: MessageChanges, deleted: ReadonlySet<number>): Shown[] {
+  return [
+    ...rows.map(row => shownOf(row, changes, deleted)),
+    ...[...changes.sent.values()].map(sent => shownSent(sent, changes, deleted)),
+  ]
 }
 
-function messageOf ({ seq, event_id, user_id, content, timestamp, client_id, reply_to }: Row): Message {
-  return {
-    seq,
-    event_id,
-    user_id,
-    content,
-    timestamp: timestamp.toISOString(),
-    ...(reply_to === null ? {} : { reply_to }),
-    ...(client_id === null ? {} : { client_id }),
+/** Messages of which only the suffix tells whether they have what is looked for: they are read whatever the read model says. */
+function uncertain ({ events, deleted }: Suffix, has: Has | undefined): number[] {
+  if (has === undefined) return []
+  const { changedBy } = HAS_WHAT[has]
+  const seqs = new Set(deleted)
+  for (const { event } of events) {
+    if (event.type === 'delete' || ((event.type === 'edit' || event.type === 'reaction' || event.type === 'pin') && event.type === changedBy)) seqs.add(event.message_seq)
   }
+  return [...seqs]
+}
+
+function isInside (shown: Shown, { before, after = 0, from = 0, user_id, thread, has }: MessageQuery): boolean {
+  const { seq, user_id: author, thread: of } = shown.message
+  if (seq <= from || seq <= after || (before !== undefined && seq >= before)) return false
+  if ((user_id !== undefined && author !== user_id) || (thread !== undefined && of !== thread)) return false
+  return has === undefined || HAS_WHAT[has].of(shown)
+}
+
+/** The rows of a page, one message more than asked for at each open end, and those that are uncertain. */
+function pageOf ({ before, after, around, limit, from = 0, user_id, thread, has }: MessageQuery, uncertainSeqs: readonly number[]): { name: string, page: string, values: unknown[] } {
+  const direction = after !== undefined ? 'after' : around !== undefined ? 'around' : 'before'
+  const values: unknown[] = [Math.max(from, after ?? 0), around ?? before ?? Number.MAX_SAFE_INTEGER, limit + 1]
+  const also: string[] = []
+  const parameter = (value: unknown): string => `$${6 + values.push(value)}`
+  if (user_id !== undefined) also.push(`user_id = ${parameter(user_id)}`)
+  if (thread !== undefined) also.push(`thread = ${parameter(thread)}`)
+  const and = (): string => also.map(condition => `
+               AND ${condition}`).join('')
+  const those = and()
+  const run = (places: string, order: 'ASC' | 'DESC'): string => `
+           (SELECT ${MESSAGE_COLUMNS}
+              FROM messages
+             WHERE room_id = $2
+               AND seq > $7
+               AND ${places}${and()}
+             ORDER BY seq ${order}
+             LIMIT $9)`
+  let looked = ''
+  if (has !== undefined) {
+    const seqs = parameter(uncertainSeqs)
+    also.push(HAS_WHAT[has].sql, `seq <> ALL (${seqs}::bigint[])`)
+    looked = `
+            UNION ALL
+           (SELECT ${MESSAGE_COLUMNS}
+              FROM messages
+             WHERE room_id = $2
+               AND seq > $7
+               AND seq = ANY (${seqs}::bigint[])${those})`
+  }
+  const page = direction === 'after'
+    ? run('seq < $8', 'ASC')
+    : direction === 'before'
+      ? run('seq < $8', 'DESC')
+      : `${run('seq < $8', 'DESC')} UNION ALL ${run('seq >= $8', 'ASC')}`
+  return { name: `messages_${direction}${user_id === undefined ? '' : '_from'}${thread === undefined ? '' : '_thread'}${has === undefined ? '' : `_${has}`}`, page: `${page}${looked}`, values }
 }

@@ -10,7 +10,7 @@ import { archive, caughtUp, createWorld, history, wholeLog, type World } from '.
 /** As the route asks for it: archive and stream as one log. */
 const page = async ({ store, log }: World, query: MessageQuery) => {
   const head = (await log.heads([query.room_id])).heads.get(query.room_id)?.seq ?? 0
-  const whole = { read: async (room: string, after: number, limit: number) => await readOn({ log, store }, room, after, limit, head) }
+  const whole = { read: async (room: string, after: number, limit: number) => await readOn({ log, store }, room, after, limit, head), deletedAfter: log.deletedAfter }
   return await messagePage({ store, log: whole, decode: decodeEvent, chainOf }, query)
 }
 
@@ -18,7 +18,7 @@ const page = async ({ store, log }: World, query: MessageQuery) => {
 async function everything (world: World, room: string): Promise<Message[]> {
   return (await wholeLog(world.log, room)).flatMap(({ seq, event_id, data }) => {
     const { type, ...event } = JSON.parse(data)
-    return type === 'message' ? [{ seq, event_id, ...event }] : []
+    return type === 'message' ? [{ seq, event_id, ...event, reactions: [], mentions: [] }] : []
   })
 }
 
@@ -80,6 +80,71 @@ t.test('an acked message is on the page with the projector stopped, up to the bo
   const { items, as_of } = await page(world, { room_id: room, limit: 1 })
   t.equal(items[0]?.seq, 1000)
   t.equal(as_of.seq, 1000)
+})
+
+t.test('who reads forwards gets on beyond the bound, with the projector stopped', async t => {
+  const world = await createWorld(t)
+  const room = await world.feed.room()
+  await world.feed.say(room, 500)
+  const author = randomUUID()
+  await world.feed.put(room, author, Array.from({ length: 1200 }, (_, i) => ({ type: 'reaction' as const, message_seq: 2, emoji: '👍', added: i % 2 === 0 })))
+  await world.feed.say(room, 1100)
+  const shown: number[] = []
+  const places: number[] = []
+  for (let after: number | null = 0; after !== null;) {
+    const { items, next }: { items: Message[], next: number | null } = await page(world, { room_id: room, limit: 200, after })
+    shown.push(...items.map(({ seq }) => seq))
+    places.push(...next === null ? [] : [next])
+    after = next
+  }
+  t.same(shown, (await everything(world, room)).map(({ seq }) => seq))
+  t.ok(places.every((place, i) => place > (places[i - 1] ?? 0)), 'always further')
+  t.same((await page(world, { room_id: room, limit: 1, after: 5000 })).next, null, 'beyond the head there is nothing to go on to')
+})
+
+t.test('a deleted message is a tombstone on every page, however far its delete is beyond the bound', async t => {
+  const world = await createWorld(t)
+  const room = await world.feed.room()
+  const user = randomUUID()
+  await world.feed.put(room, user, [{ type: 'message', content: 'secret https://x.y', mentions: [user], attachments: [{ url: 'https://x.y' }] }])
+  const projector = world.project(history)
+  await caughtUp(world, 'history_v1', [room])
+  await projector.stop()
+  await world.feed.say(room, 1100)
+  await world.feed.put(room, user, [{ type: 'delete', message_seq: 2 }])
+  const holds = async (): Promise<void> => {
+    const { items: [item], as_of } = await page(world, { room_id: room, limit: 1, around: 2 })
+    t.equal(as_of.seq, 1002)
+    t.match(item, { seq: 2, content: '', deleted: true, user_id: user, mentions: [] })
+    t.notOk(item?.attachments)
+    for (const has of ['link', 'mention', 'attachment'] as const) t.same((await page(world, { room_id: room, limit: 10, has })).items, [], has)
+  }
+  await holds()
+  world.project(archive)
+  await caughtUp(world, 'archive_v1', [room])
+  await world.redis.xtrim(world.keys.log(room), 'MINID', '500-0')
+  await world.redis.zrem(world.keys.deleted(room), '2') // as trimming does
+  await holds()
+})
+
+t.test('of many who reacted the first fifty are named, in their order, and all are counted, also when the first take it back', async t => {
+  const world = await createWorld(t)
+  const room = await world.feed.room()
+  await world.feed.say(room, 1)
+  const users = Array.from({ length: 60 }, () => randomUUID())
+  const react = async (user: string, added: boolean): Promise<void> => { await world.feed.put(room, user, [{ type: 'reaction', message_seq: 2, emoji: '👍', added }]) }
+  const reactions = async () => (await page(world, { room_id: room, limit: 1 })).items[0]?.reactions
+  for (const user of users) await react(user, true)
+  const wanted = [{ emoji: '👍', count: 60, user_ids: users.slice(0, 50) }]
+  t.same(await reactions(), wanted, 'from the log')
+  const projector = world.project(history)
+  await caughtUp(world, 'history_v1', [room])
+  t.same(await reactions(), wanted, 'from the read model')
+  await projector.stop()
+  for (const user of users.slice(0, 5)) await react(user, false)
+  await react(users[2]!, true)
+  await react(users[30]!, true)
+  t.same(await reactions(), [{ emoji: '👍', count: 56, user_ids: users.slice(5, 55) }], 'from both')
 })
 
 t.test('what is trimmed from the stream and not in history yet comes from the archive', async t => {

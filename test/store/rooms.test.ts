@@ -61,3 +61,26 @@ t.test('the directory has what anyone may find, by a part of the name taken lite
   t.equal((await publicRooms(world.store, undefined, { limit: 4, after: page.next! })).items.length, 2)
   t.ok(page.items.every(({ kind, last_message }) => kind === 'protected' || last_message?.content === 'hello 2'))
 })
+
+t.test('lists have edits and tombstones of last messages, the other of a DM, and no room that was deleted or that one was put out of', async t => {
+  const world = await createWorld(t)
+  const [me, other] = [randomUUID(), randomUUID()]
+  await world.store.query("INSERT INTO users (id, username, username_key, display_name, kind, created_at) VALUES ($1, 'Bea', 'bea', 'Bea B.', 'guest', now())", [other])
+  const dm = randomUUID()
+  await world.feed.put(dm, other, [{ type: 'room', change: 'created', name: '', kind: 'dm', history: 'all', members: [me, other] }], { create: true })
+  await world.feed.put(dm, other, [{ type: 'message', content: 'helo' }, { type: 'edit', message_seq: 2, content: 'hello' }])
+  const [kept, removed, kicked, banned] = [await world.feed.room({ name: 'kept' }), await world.feed.room({ name: 'removed' }), await world.feed.room({ name: 'kicked' }), await world.feed.room({ name: 'banned' })]
+  for (const room of [kept, removed, kicked, banned]) await world.feed.join(room, me)
+  await world.feed.put(kept, other, [{ type: 'message', content: 'gone' }, { type: 'delete', message_seq: 3 }, { type: 'room', change: 'updated', archived: true }])
+  await world.feed.put(removed, other, [{ type: 'room', change: 'deleted' }])
+  await world.feed.put(kicked, other, [{ type: 'kick', target: me }])
+  await world.feed.put(banned, other, [{ type: 'ban', target: me }])
+  world.project(history)
+  await caughtUp(world, 'history_v1', [dm, kept, removed, kicked, banned])
+
+  const { items } = await roomsOf(world.store, me, { limit: 10 })
+  t.same(items.map(({ id }) => id), [dm, kept].sort())
+  t.match(items.find(({ id }) => id === dm), { kind: 'dm', peers: [me, other], peer: { user_id: other, username: 'Bea', display_name: 'Bea B.' }, members: 2, last_message: { content: 'hello', edited_at: /Z$/ } })
+  t.match(items.find(({ id }) => id === kept), { archived: true, last_message: { seq: 3, content: '', deleted: true, user_id: other } })
+  t.same((await publicRooms(world.store, undefined, { limit: 10 })).items.map(({ name }) => name).sort(), ['banned', 'kept', 'kicked'])
+})
