@@ -11,7 +11,8 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest, 
 import Type, { type Static, type TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { resolveRoomId } from '../domain/lobby.ts'
-import type { Identity, Tokens } from '../auth/tokens.ts'
+import type { Sessions } from '../auth/sessions.ts'
+import type { Tokens, VerifiedToken } from '../auth/tokens.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { refuse } from './problems.ts'
 
@@ -20,11 +21,17 @@ export type App = FastifyInstance<Server, IncomingMessage, ServerResponse, Fasti
 declare module 'fastify' {
   interface FastifyRequest {
     /** Set by `requireUser`. */
-    identity: Identity | null
+    identity: VerifiedToken | null
+  }
+  interface FastifyContextConfig {
+    /** Whether `?ticket=` may stand for the access token, for what browsers ask for without headers. */
+    ticket?: true
   }
 }
 
 export const LIMIT_MAX = 200
+
+export const UUID_PATTERN = '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'
 
 /** `limit` of a list. */
 export const Limit = Type.Optional(Type.Integer({ minimum: 1, maximum: LIMIT_MAX, description: `At most this many items; ${LIMIT_MAX} is the most` }))
@@ -46,9 +53,9 @@ export const AppendHeaders = Type.Object({
 })
 
 /** What a request says about its command. */
-export function commandOf (request: { identity: Identity | null, headers: Static<typeof AppendHeaders> }): { user_id: string, session: string, client_id: string | undefined, resend: boolean } {
+export function commandOf (request: { identity: VerifiedToken | null, headers: Static<typeof AppendHeaders> }): { user_id: string, session: string, by: string, client_id: string | undefined, resend: boolean } {
   const { user_id, session_id } = identityOf(request)
-  return { user_id, session: session_id, client_id: request.headers['idempotency-key'], resend: request.headers['idempotency-resend'] === 'true' }
+  return { user_id, session: session_id, by: session_id, client_id: request.headers['idempotency-key'], resend: request.headers['idempotency-resend'] === 'true' }
 }
 
 /** The room that the path names. */
@@ -57,7 +64,7 @@ export function roomIdOf ({ params }: { params: Static<typeof RoomParams> }): st
 }
 
 /** Whoever asks, on a route that has `requireUser`. */
-export function identityOf ({ identity }: { identity: Identity | null }): Identity {
+export function identityOf ({ identity }: { identity: VerifiedToken | null }): VerifiedToken {
   return identity ?? refuse('unauthenticated')
 }
 
@@ -86,15 +93,20 @@ function integersOf (schema: TSchema): string[] {
  * A hook that lets only those in who bring a valid access token: `Authorization: Bearer …`. It asks `tokens` as the WebSocket
  * does, not `request.jwtVerify()`: one way to check a token, by our clock, and one "no" for everything that is wrong with one.
  */
-export function createRequireUser ({ tokens, metrics }: { tokens: Tokens, metrics: Metrics }) {
+export function createRequireUser ({ tokens, sessions, metrics }: { tokens: Tokens, sessions: Pick<Sessions, 'redeem'>, metrics: Metrics }) {
+  const identify = async (request: FastifyRequest, token: string | undefined): Promise<VerifiedToken | undefined> => {
+    const { ticket } = request.query as { ticket?: unknown }
+    if (token !== undefined) return await tokens.verify(token)
+    return request.routeOptions.config.ticket === true && typeof ticket === 'string' ? await sessions.redeem(ticket) : refuse('unauthenticated')
+  }
+
   return async (request: FastifyRequest, _reply: FastifyReply): Promise<void> => {
     const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? []
-    if (token === undefined) refuse('unauthenticated')
-    const verified = tokens.verify(token)
+    const verified = await identify(request, token)
     if (verified === undefined) {
       metrics.authFailures.inc({ reason: 'bad_token' })
       refuse('unauthenticated', 'The access token is not valid, or no longer')
     }
-    request.identity = { user_id: verified.user_id, session_id: verified.session_id }
+    request.identity = verified
   }
 }

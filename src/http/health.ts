@@ -3,8 +3,16 @@
  * nothing secret: they are for anyone.
  */
 import type { FastifyInstance } from 'fastify'
+import Type from 'typebox'
+import { about } from './about.ts'
 
 const READY_MS = 2000
+
+const Alive = Type.Object({ status: Type.Literal('ok') })
+const Ready = Type.Object({
+  status: Type.Enum(['ready', 'not ready']),
+  checks: Type.Record(Type.String(), Type.String(), { description: 'What was looked at: `ok`, or what is wrong with it' }),
+})
 
 export interface Readiness {
   readonly ok: boolean
@@ -13,9 +21,9 @@ export interface Readiness {
 }
 
 export function healthRoutes (app: FastifyInstance, { ready }: { ready: () => Promise<Readiness> }): void {
-  app.get('/healthz', async (_request, reply) => reply.header('cache-control', 'no-store').send({ status: 'ok' }))
+  app.get('/healthz', { schema: { ...about('Service', 'Whether the process answers'), response: { 200: Alive } } }, async (_request, reply) => reply.header('cache-control', 'no-store').send({ status: 'ok' }))
 
-  app.get('/readyz', async (_request, reply) => {
+  app.get('/readyz', { schema: { ...about('Service', 'Whether the process can do its work'), response: { 200: Ready, 503: Ready } } }, async (_request, reply) => {
     const { ok, checks } = await answerOf(ready)
     return reply.code(ok ? 200 : 503).header('cache-control', 'no-store').send({ status: ok ? 'ready' : 'not ready', checks })
   })

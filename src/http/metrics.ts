@@ -7,12 +7,22 @@
  */
 import type { FastifyInstance } from 'fastify'
 import { Registry } from 'prom-client'
+import Type from 'typebox'
 import { ConfigError } from '../config.ts'
 import type { Logger } from '../telemetry/logging.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { about, text } from './about.ts'
 
 const FETCH_MS = 1000
 const BYTES_MAX = 8 * 1024 * 1024
+
+const Families = Type.Array(Type.Object({
+  name: Type.String(),
+  help: Type.String(),
+  type: Type.String(),
+  aggregator: Type.Optional(Type.String()),
+  values: Type.Array(Type.Record(Type.String(), Type.Unknown())),
+}))
 
 interface Sample { value: number, labels: Record<string, string | number>, metricName?: string }
 interface Family { name: string, help: string, type: string, aggregator?: string, values: Sample[] }
@@ -29,9 +39,9 @@ export function metricsRoutes (app: FastifyInstance, { metrics, from, logger }: 
   const urls = (from ?? '').split(',').map(url => url.trim()).filter(url => url !== '').map(jsonUrl)
   const own = async (): Promise<Family[]> => await registry.getMetricsAsJSON() as unknown as Family[]
 
-  app.get('/metrics.json', async () => await own())
+  app.get('/metrics.json', { schema: { ...about('Service', 'Metrics of this process, for another that shows them'), describes: { response: { 200: Families } } } }, async () => await own())
 
-  app.get('/metrics', async (_request, reply) => {
+  app.get('/metrics', { schema: { ...about('Service', 'Metrics, as Prometheus reads them'), describes: { response: { 200: text('text/plain') } } } }, async (_request, reply) => {
     const others = await Promise.all(urls.map(async url => {
       try {
         return await fetchFamilies(url)

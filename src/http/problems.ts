@@ -11,7 +11,8 @@ import { LogFault } from '../log/log.ts'
 import { isUnavailable } from '../store/pool.ts'
 import type { Logger } from '../telemetry/logging.ts'
 
-const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
+export const PROBLEM_MEDIA_TYPE = 'application/problem+json'
+const PROBLEM_TYPE = `${PROBLEM_MEDIA_TYPE}; charset=utf-8`
 const RETRY_MS = 1000
 
 /** An expected "no" that a route throws where returning it would only be passed on. */

@@ -1,35 +1,42 @@
 /**
- * Rooms: making one, going in and out, and the lists of mine and of the public ones.
+ * Reading rooms: one of them, the lists of mine, and the directory of those that anyone may find.
  *
- * Lists come from the read model, laid over with what the asker has changed since (`recentRooms`): so after a room was made,
- * joined or left, its asker's lists show it, on any gateway, however far behind the projection is. One room is read from
- * the log's own state and never lags.
+ * Lists come from the read model, with the rooms that the asker came into since (`recentRooms`) laid over; so after a room was
+ * made, joined or left, its asker's lists show it, on any gateway, however far behind the projection is. What is told of each
+ * room, and whether at all, is asked of the room itself: one round trip for a page [G9]. A room by itself never lags.
  */
-import { createHash } from 'node:crypto'
 import Type, { type Static } from 'typebox'
 import type { Access, Reading } from '../commands/access.ts'
-import type { Commands, Outcome } from '../commands/request.ts'
-import { NAME_CHARS_MAX, ROOM_KINDS, RoomName, Topic } from '../domain/events.ts'
+import { CONTENT_CHARS_MAX, NAME_CHARS_MAX, ROOM_KINDS } from '../domain/events.ts'
 import { LOBBY_ID } from '../domain/lobby.ts'
+import type { RoomLog } from '../log/log.ts'
 import type { RecentRoom, RecentRooms } from '../log/recent-rooms.ts'
 import { appliedSeqs } from '../store/checkpoints.ts'
 import { HISTORY } from '../store/history.ts'
 import type { Store } from '../store/pool.ts'
-import { publicRooms, roomsOf, type RoomList } from '../store/rooms.ts'
+import { publicRooms, roomsOf, type ListedRoom as ListedRow, type RoomList } from '../store/rooms.ts'
 import type { Logger } from '../telemetry/logging.ts'
-import { AppendHeaders, commandOf, identityOf, Limit, listOf, roomIdOf, RoomParams, type App } from './app.ts'
-import { Refusal, refuse, sendProblem } from './problems.ts'
+import { about } from './about.ts'
+import { identityOf, Limit, listOf, roomIdOf, RoomParams, UUID_PATTERN, type App } from './app.ts'
+import { Refusal } from './problems.ts'
 
-const Room = Type.Object({
+/** To outsiders of a protected room only what is not optional. */
+export const Room = Type.Object({
   id: Type.String(),
-  name: Type.String(),
+  name: Type.String({ description: 'Empty for a direct conversation' }),
   kind: Type.Enum([...ROOM_KINDS]),
-  topic: Type.String(),
-  history: Type.Enum(['all', 'joined'], { description: 'Whether members see what was before they came in' }),
-  head_seq: Type.Integer({ description: 'Its newest event' }),
-  messages: Type.Integer({ description: 'Messages so far' }),
   member: Type.Boolean({ description: 'Whether the asker is in it' }),
-  role: Type.String({ description: 'The asker’s: owner, admin, moderator, member, none' }),
+  role: Type.String({ description: 'The asker’s: owner, admin, moderator, member; none, or kicked' }),
+  topic: Type.Optional(Type.String()),
+  history: Type.Optional(Type.Enum(['all', 'joined'], { description: 'Whether members see what was before they came in' })),
+  members_max: Type.Optional(Type.Integer({ description: 'Most members; left out where there is no limit' })),
+  message_chars_max: Type.Optional(Type.Integer({ description: 'Longest message, in characters' })),
+  slow_mode_s: Type.Optional(Type.Integer({ description: 'Seconds that a member waits between two messages; 0: none' })),
+  archived: Type.Optional(Type.Boolean({ description: 'Whether it can only be read' })),
+  peers: Type.Optional(Type.Array(Type.String(), { description: 'The two of a direct conversation' })),
+  members: Type.Optional(Type.Integer({ description: 'How many are in it; not told of the lobby' })),
+  head_seq: Type.Optional(Type.Integer({ description: 'Its newest event' })),
+  messages: Type.Optional(Type.Integer({ description: 'Messages so far' })),
 })
 const ListedRoom = Type.Object({
   id: Type.String(),
@@ -37,140 +44,145 @@ const ListedRoom = Type.Object({
   kind: Type.String(),
   topic: Type.Optional(Type.String()),
   role: Type.Optional(Type.String({ description: 'The asker’s, in the list of their rooms' })),
-  head_seq: Type.Optional(Type.Integer({ description: 'Its newest event, as far as this list knows' })),
-  last_message: Type.Optional(Type.Object({ seq: Type.Integer(), user_id: Type.String(), content: Type.String(), timestamp: Type.String() })),
+  archived: Type.Optional(Type.Boolean()),
+  peers: Type.Optional(Type.Array(Type.String(), { description: 'The two of a direct conversation' })),
+  peer: Type.Optional(Type.Object({ user_id: Type.String(), username: Type.String(), display_name: Type.String(), avatar_url: Type.Union([Type.String(), Type.Null()]) }, { description: 'The other one of a direct conversation, once the read model has it' })),
   members: Type.Optional(Type.Integer({ description: 'How many are in it' })),
+  head_seq: Type.Optional(Type.Integer({ description: 'Its newest event' })),
+  last_message: Type.Optional(Type.Object({ seq: Type.Integer(), user_id: Type.String(), content: Type.String(), timestamp: Type.String(), edited_at: Type.Optional(Type.String()), deleted: Type.Optional(Type.Boolean()) }, { description: 'The newest that the read model has' })),
 })
+type Listed = ListedRow & Static<typeof ListedRoom>
 
 export interface RoomsDeps {
   access: Access
-  commands: Commands
+  log: RoomLog
   recentRooms: RecentRooms
   store: Store
-  newId: () => string
   logger: Logger
 }
 
-const Pages = { after: Type.Optional(Type.String({ pattern: '^[0-9a-fA-F-]{36}$', description: '`next` of the page before' })), limit: Limit }
+const Pages = { after: Type.Optional(Type.String({ pattern: UUID_PATTERN, description: '`next` of the page before' })), limit: Limit }
 const Directory = Type.Object({ ...Pages, query: Type.Optional(Type.String({ maxLength: NAME_CHARS_MAX, pattern: '^[^\\u0000\\ud800-\\udfff]*$', description: 'Part of the name' })) })
-const Create = Type.Object({
-  name: RoomName,
-  kind: Type.Enum(['public', 'private', 'protected', 'group']),
-  topic: Type.Optional(Topic),
-  history: Type.Optional(Type.Enum(['all', 'joined'])),
-})
-const Done = Type.Object({
-  room_id: Type.String(),
-  changed: Type.Boolean({ description: 'False if there was nothing to do' }),
-  seq: Type.Optional(Type.Integer()),
-  chain: Type.Optional(Type.String()),
-  event_id: Type.Optional(Type.String()),
-  duplicate: Type.Optional(Type.Boolean()),
-  durability: Type.Optional(Type.String()),
-})
 
 export function roomsRoutes (app: App, deps: RoomsDeps): void {
-  const { access, commands, store, newId } = deps
+  const { access, log, store } = deps
 
-  app.get('/rooms', { schema: { querystring: Type.Object(Pages), response: { 200: listOf(ListedRoom, Type.String()) } } }, async request => {
+  app.get('/rooms', { schema: { ...about('Rooms', 'The rooms that I am in'), querystring: Type.Object(Pages), response: { 200: listOf(ListedRoom, Type.String()) } } }, async request => {
     const { user_id } = identityOf(request)
     const { after, limit = 100 } = request.query
-    const news = await newsOf(deps, user_id) // before the list: what the checkpoint had passed by then is in it
-    const list = await roomsOf(store, user_id, { after, limit })
-    // Its ID is the least. It is missing only until the read model has it for the first time.
-    if (after === undefined && list.items[0]?.id !== LOBBY_ID) news.push(await newsOfRoom(access, LOBBY_ID, user_id))
-    return lay(news, list, after, limit, ({ inside }) => inside)
+    // Before the list: what the checkpoint had passed by then is in it. The lobby's ID is the least; it is missing only until the
+    // read model has it for the first time.
+    const recent = [...await unapplied(deps, user_id), LOBBY_ID]
+    return await lay(deps, { user_id, recent, after, limit }, await roomsOf(store, user_id, { after, limit }), mine)
   })
 
-  app.get('/rooms/public', { schema: { querystring: Directory, response: { 200: listOf(ListedRoom, Type.String()) } } }, async request => {
+  app.get('/rooms/public', { schema: { ...about('Rooms', 'The directory: rooms that anyone may find'), querystring: Directory, response: { 200: listOf(ListedRoom, Type.String()) } } }, async request => {
+    const { user_id } = identityOf(request)
     const { query = '', after, limit = 100 } = request.query
-    const wanted = query.toLowerCase()
-    const news = await newsOf(deps, identityOf(request).user_id)
-    const list = lay(news, await publicRooms(store, query, { after, limit }), after, limit, ({ room: { kind, name } }) => kind === 'public' && name.toLowerCase().includes(wanted))
-    return { ...list, items: list.items.map(({ role: _, ...item }) => item) }
+    const recent = await unapplied(deps, user_id)
+    return await lay(deps, { user_id, recent, after, limit }, await publicRooms(store, query, { after, limit }), open(query.toLowerCase()))
   })
 
-  app.post('/rooms', { schema: { headers: AppendHeaders, body: Create, response: { 201: Room } } }, async (request, reply) => {
-    const { name, kind, topic, history } = request.body
-    if (kind !== 'public') refuse('bad_request', `kind: rooms of the kind ${kind} are not available yet`, 'kind')
-    const by = commandOf(request)
-    const room_id = by.client_id === undefined ? newId() : roomIdOfKey(by.user_id, by.client_id)
-    const outcome = await commands.execute({ ...by, command: { type: 'create', room_id, name, kind, topic, history } })
-    // The ID is made of the key: where it exists, this request was done before, however long ago.
-    if (!outcome.ok && !(outcome.rejection.code === 'room_exists' && by.client_id !== undefined)) return sendProblem(reply, outcome.rejection)
-    const reading = await access.reading(room_id, by.user_id)
-    if (!reading.allowed) return sendProblem(reply, reading.rejection)
-    return reply.code(201).header('location', `/rooms/${room_id}`).send(roomOf(reading))
+  app.get('/rooms/:id', { schema: { ...about('Rooms', 'One room'), params: RoomParams, response: { 200: Room } } }, async request => {
+    const [room_id, { user_id }] = [roomIdOf(request), identityOf(request)]
+    const reading = await access.reading(room_id, user_id)
+    if (reading.allowed) return roomOf(reading)
+    return (reading.rejection.code === 'not_member' ? await outsideOf(room_id) : undefined) ?? refuseAs(reading)
   })
 
-  app.get('/rooms/:id', { schema: { params: RoomParams, response: { 200: Room } } }, async request => {
-    const reading = await access.reading(roomIdOf(request), identityOf(request).user_id)
-    if (!reading.allowed) throw new Refusal(reading.rejection)
-    return roomOf(reading)
-  })
-
-  app.post('/rooms/:id/join', { schema: { params: RoomParams, headers: AppendHeaders, response: { 200: Done } } }, async (request, reply) => {
-    const outcome = await commands.execute({ ...commandOf(request), command: { type: 'join', room_id: roomIdOf(request) } })
-    return outcome.ok ? doneOf(outcome) : sendProblem(reply, outcome.rejection) as never
-  })
-
-  app.post('/rooms/:id/leave', { schema: { params: RoomParams, headers: AppendHeaders, response: { 200: Done } } }, async (request, reply) => {
-    const outcome = await commands.execute({ ...commandOf(request), command: { type: 'leave', room_id: roomIdOf(request) } })
-    return outcome.ok ? doneOf(outcome) : sendProblem(reply, outcome.rejection) as never
-  })
-}
-
-function doneOf ({ ok: _, ...done }: Extract<Outcome, { ok: true }>): Static<typeof Done> {
-  return done
+  /** What everyone sees of a protected room. */
+  async function outsideOf (id: string): Promise<Static<typeof Room> | undefined> {
+    const meta = (await log.room(id, []))?.meta
+    return meta?.get('kind') === 'protected' ? { id, name: meta.get('name') ?? '', kind: 'protected', member: false, role: 'none' } : undefined
+  }
 }
 
 type Allowed = Extract<Reading, { allowed: true }>
 
-function roomOf ({ room: { id, kind, name, topic, history, seq, messages }, member: { role }, inside }: Allowed): Static<typeof Room> {
-  // Nobody has a record in the lobby, and everyone is in it.
-  return { id, name, kind, topic, history, head_seq: seq, messages, member: inside, role: inside && role === 'none' ? 'member' : role }
+function refuseAs ({ rejection }: Extract<Reading, { allowed: false }>): never {
+  throw new Refusal(rejection)
 }
 
-/** The same key of the same user is the same room: an ID of version 8 (RFC 9562), made of both. */
-export function roomIdOfKey (userId: string, key: string): string {
-  const bytes = createHash('sha256').update(`room of ${userId} under ${key}`).digest().subarray(0, 16)
-  bytes[6] = (bytes[6]! & 0x0f) | 0x80
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+/** The room as the reader sees it. */
+export function roomOf ({ room, member: { role }, inside }: Allowed): Static<typeof Room> {
+  const { id, kind, name, topic, history, members_max, message_chars_max, slow_mode_s, archived, peers, seq, messages, count } = room
+  return {
+    id,
+    name,
+    kind,
+    topic,
+    history,
+    ...(members_max > 0 ? { members_max } : {}),
+    message_chars_max: message_chars_max > 0 ? message_chars_max : CONTENT_CHARS_MAX,
+    slow_mode_s,
+    archived,
+    ...(kind === 'dm' ? { peers: [...peers] } : {}),
+    ...(kind === 'lobby' ? {} : { members: count }),
+    head_seq: seq,
+    messages,
+    member: inside,
+    role: roleOf(role, inside),
+  }
 }
 
-/** A room in which the asker's membership changed lately, as it is now; `reading` is undefined if they may not read it any more. */
-interface News { readonly id: string, readonly reading: Allowed | undefined }
+/** Nobody needs a record in the lobby, and everyone is in it. */
+function roleOf (role: string, inside: boolean): string {
+  return inside && (role === 'none' || role === 'kicked') ? 'member' : role
+}
 
-/** The changes that the read model does not have yet. Those that it has are forgotten. */
-async function newsOf ({ access, recentRooms, store, logger }: RoomsDeps, userId: string): Promise<News[]> {
+/** The rooms into or out of which the asker came, as far as the read model does not know yet. What it knows is forgotten. */
+async function unapplied ({ recentRooms, store, logger }: RoomsDeps, userId: string): Promise<string[]> {
   const recent = await recentRooms.of(userId)
   if (recent.length === 0) return []
   const applied = await appliedSeqs(store, HISTORY, recent.map(({ room_id }) => room_id))
   const isApplied = ({ room_id, seq }: RecentRoom): boolean => (applied.get(room_id) ?? 0) >= seq
   recentRooms.forget(userId, recent.filter(isApplied)).catch((error: Error) => { logger.debug({ reason: error.message }, 'recent rooms could not be forgotten: the next list will') })
-  return await Promise.all(recent.filter(room => !isApplied(room)).map(async ({ room_id }) => await newsOfRoom(access, room_id, userId)))
+  return recent.filter(room => !isApplied(room)).map(({ room_id }) => room_id)
 }
 
-async function newsOfRoom (access: Access, id: string, userId: string): Promise<News> {
-  const reading = await access.reading(id, userId)
-  return { id, reading: reading.allowed ? reading : undefined }
+/** A room as it stands in a list, or undefined where it does not belong. `item`: what the read model has of it. */
+type View = (reading: Reading, item: ListedRow | undefined) => Listed | undefined
+
+/** Of the rooms that the asker is in. */
+const mine: View = (reading, item) => {
+  if (!reading.allowed || !reading.inside) return undefined
+  return { ...shown(reading, item), role: roleOf(reading.member.role, true) }
+}
+
+/** Of those that anyone may find. Who may not read one, or would need its password, learns its name and kind. */
+const open = (wanted: string): View => (reading, item) => {
+  if (!reading.allowed) return item === undefined || reading.rejection.code === 'room_not_found' ? undefined : { id: item.id, name: item.name, kind: item.kind }
+  const { id, kind, name } = reading.room
+  if (item === undefined && !((kind === 'public' || kind === 'protected') && name.toLowerCase().includes(wanted))) return undefined
+  return kind === 'protected' ? { id, name, kind } : shown(reading, item)
+}
+
+function shown ({ room, from }: Allowed, item: ListedRow | undefined): Listed {
+  const { role: _, last_message, ...known } = item ?? { id: room.id } as ListedRow
+  const { id, name, kind, topic, archived, peers, seq } = room
+  return {
+    ...known,
+    id,
+    name,
+    kind,
+    topic,
+    ...(archived ? { archived } : {}),
+    ...(kind === 'dm' ? { peers: [...peers] } : {}),
+    head_seq: seq,
+    ...(last_message !== undefined && last_message.seq > from ? { last_message } : {}),
+  }
 }
 
 /**
- * Lays the news over a page of a list that ascends by ID: rooms that belong into it come to their places with what is known now,
- * those that do not any more go. The page still has at most `limit` items, and paging still meets each room once.
+ * Lays what the rooms themselves say over a page of a list that ascends by ID: rooms that belong into it come to their places, those
+ * that do not any more go. The page still has at most `limit` items, and paging still meets each room once.
  */
-function lay (news: readonly News[], { items, next }: RoomList, after: string | undefined, limit: number, belongs: (reading: Allowed) => boolean): RoomList {
-  const rooms = new Map(items.map(item => [item.id, item]))
-  for (const { id, reading } of news) {
-    if (reading === undefined || !belongs(reading)) rooms.delete(id)
-    else if ((after === undefined || id > after.toLowerCase()) && (next === null || id < next)) {
-      const { name, kind, topic, head_seq, role } = roomOf(reading)
-      rooms.set(id, { ...rooms.get(id), id, name, kind, topic, head_seq, role })
-    }
-  }
-  const all = [...rooms.values()].sort((a, b) => a.id < b.id ? -1 : 1)
+async function lay ({ access }: RoomsDeps, { user_id, recent, after, limit }: { user_id: string, recent: readonly string[], after: string | undefined, limit: number }, { items, next }: RoomList, view: View): Promise<{ items: Listed[], next: string | null }> {
+  const listed = new Map(items.map(item => [item.id, item]))
+  const late = recent.filter(id => (after === undefined || id > after.toLowerCase()) && (next === null || id < next))
+  const ids = [...new Set([...listed.keys(), ...late])].sort()
+  const readings = await access.readings(ids, user_id)
+  const all = ids.flatMap(id => view(readings.get(id)!, listed.get(id)) ?? [])
   const page = all.slice(0, limit)
   return { items: page, next: all.length > limit ? page.at(-1)!.id : next }
 }

@@ -8,24 +8,47 @@
  */
 import { isUtf8 } from 'node:buffer'
 import type { Server } from 'node:http'
+import fastifyCookie from '@fastify/cookie'
 import fastifyJwt from '@fastify/jwt'
 import { fastify, type FastifyInstance, type FastifyHttpOptions, type FastifyReply, type FastifyRequest } from 'fastify'
+import Type from 'typebox'
 import type { Accounts } from '../auth/accounts.ts'
+import type { Sessions } from '../auth/sessions.ts'
 import { jwtOptions, type SigningKey, type Tokens } from '../auth/tokens.ts'
+import type { TrustProxy } from '../limits/addresses.ts'
+import type { Limits } from '../limits/limits.ts'
 import type { Logger } from '../telemetry/logging.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { about } from './about.ts'
 import { createRequireUser, validatorCompiler, type App } from './app.ts'
-import { authRoutes } from './auth.ts'
+import { auditRoutes } from './audit.ts'
+import { authRoutes, type AuthDeps } from './auth.ts'
+import { bansRoutes } from './bans.ts'
+import { contactsRoutes } from './contacts.ts'
+import { dmsRoutes, type DmsDeps } from './dms.ts'
+import { documentRoutes, markSignedIn } from './docs.ts'
 import { eventsRoutes, type EventsDeps } from './events.ts'
+import { sseRoutes, STREAM_MEDIA_TYPE, type SseDeps } from './sse.ts'
 import { createGate } from './gate.ts'
 import { healthRoutes, type Readiness } from './health.ts'
 import { createInTurn } from './in-turn.ts'
+import { invitesRoutes } from './invites.ts'
+import { limitRefusals, limitRequests } from './limits.ts'
 import { meRoutes } from './me.ts'
+import { membersReadRoutes } from './members-read.ts'
+import { membersRoutes } from './members.ts'
+import { messageCommandsRoutes } from './message-commands.ts'
 import { messagesRoutes, type MessagesDeps } from './messages.ts'
 import { metricsRoutes } from './metrics.ts'
+import { pinsRoutes } from './pins.ts'
 import { answerBrokenRequest, createErrorHandler, describeValidation, refuse, sendProblem } from './problems.ts'
 import { reject } from '../domain/rejections.ts'
+import { roomCommandsRoutes, type RoomCommandsDeps } from './room-commands.ts'
 import { roomsRoutes, type RoomsDeps } from './rooms.ts'
+import { sessionsRoutes } from './sessions.ts'
+import { threadsRoutes } from './threads.ts'
+import { marksRoutes, type MarksDeps } from './marks.ts'
+import { presenceRoutes, type PresenceDeps } from './presence.ts'
 import { usersRoutes } from './users.ts'
 
 const BODY_BYTES_MAX = 65_536
@@ -39,12 +62,16 @@ const PIPELINED_MAX = 256
 /** The route of what has none. */
 const UNKNOWN = 'unknown'
 
+const Welcome = Type.Object({ name: Type.String(), api: Type.String(), docs: Type.String() })
+
 /** What every server of Millrace needs. */
 export interface ServerDeps {
   metrics: Metrics
   logger: Logger
   /** Milliseconds a request may take to arrive; for tests. */
   requestMs?: number
+  /** Whose X-Forwarded-For is believed. */
+  trustProxy?: TrustProxy
 }
 
 /** What the routes need that every process has. */
@@ -57,7 +84,7 @@ export interface OpsRoutesDeps {
 
 export type OpsDeps = ServerDeps & OpsRoutesDeps
 
-export type RoutesDeps = OpsRoutesDeps & RoomsDeps & MessagesDeps & EventsDeps & { tokens: Tokens, accounts: Accounts }
+export type RoutesDeps = OpsRoutesDeps & PresenceDeps & MarksDeps & RoomsDeps & RoomCommandsDeps & DmsDeps & MessagesDeps & EventsDeps & SseDeps & AuthDeps & { tokens: Tokens, accounts: Accounts, sessions: Sessions, limits: Limits, clock: () => number }
 
 /** A gateway's server, without routes. `app.jwt` signs and verifies with `signingKey`. */
 export async function createServer ({ signingKey, ...deps }: ServerDeps & { signingKey: SigningKey }): Promise<FastifyInstance> {
@@ -70,22 +97,37 @@ export async function createServer ({ signingKey, ...deps }: ServerDeps & { sign
 export function addRoutes (app: FastifyInstance, deps: RoutesDeps): void {
   app.decorateRequest('identity', null)
   app.setValidatorCompiler(validatorCompiler as never)
+  limitRequests(app, deps.limits)
+  documentRoutes(app)
 
   void app.register(async open => {
-    open.get('/', async () => ({ name: 'Millrace', api: 'Sign up at POST /auth/signup, then connect a WebSocket to /ws' }))
+    open.get('/', { schema: { ...about('Service', 'What this is'), response: { 200: Welcome } } }, async () => ({ name: 'Millrace', api: 'Sign up at POST /auth/signup, then connect a WebSocket to /ws', docs: '/docs' }))
+    await open.register(fastifyCookie) // here only: nothing else is done on behalf of a cookie
     authRoutes(open as never as App, deps)
     healthRoutes(open, deps)
     metricsRoutes(open, { ...deps, from: deps.config.METRICS_FROM })
   })
   void app.register(async scope => {
     const signedIn = scope as never as App
-    signedIn.addHook('onRequest', createRequireUser(deps))
+    markSignedIn(scope)
+    signedIn.addHook('onRequest', limitRefusals(deps.limits, createRequireUser(deps)))
+    sessionsRoutes(signedIn, deps)
     meRoutes(signedIn, deps)
     usersRoutes(signedIn, deps)
+    presenceRoutes(signedIn, deps)
+    marksRoutes(signedIn, deps)
+    contactsRoutes(signedIn, deps)
     roomsRoutes(signedIn, deps)
+    roomCommandsRoutes(signedIn, deps)
+    membersRoutes(signedIn, deps)
+    invitesRoutes(signedIn, deps)
+    dmsRoutes(signedIn, deps)
+    messageCommandsRoutes(signedIn, deps)
     const gate = createGate()
-    messagesRoutes(signedIn, { ...deps, gate })
+    bansRoutes(signedIn, { ...deps, gate })
+    for (const reads of [messagesRoutes, pinsRoutes, threadsRoutes, auditRoutes, membersReadRoutes]) reads(signedIn, { ...deps, gate })
     eventsRoutes(signedIn, { ...deps, gate })
+    sseRoutes(signedIn, deps)
   })
 }
 
@@ -97,17 +139,18 @@ export function createOps (deps: OpsDeps): FastifyInstance {
   return app
 }
 
-function createBareServer ({ metrics, logger, requestMs = REQUEST_MS }: ServerDeps): FastifyInstance {
+function createBareServer ({ metrics, logger, requestMs = REQUEST_MS, trustProxy = false }: ServerDeps): FastifyInstance {
   const answerError = createErrorHandler(logger)
   /** By route, not by URL: it has IDs in it, and its query may carry a token. */
-  const count = ({ method, is404, routeOptions }: FastifyRequest, { statusCode: status, elapsedTime }: FastifyReply): void => {
+  const count = ({ method, is404, routeOptions }: FastifyRequest, { statusCode: status, elapsedTime, raw }: FastifyReply): void => {
     const route = is404 ? UNKNOWN : routeOptions.url ?? UNKNOWN
     metrics.httpRequests.inc({ method, route, status })
-    metrics.httpSeconds.observe({ route }, elapsedTime / 1000)
+    if (raw.getHeader('content-type') !== STREAM_MEDIA_TYPE) metrics.httpSeconds.observe({ route }, elapsedTime / 1000) // a stream takes as long as its client likes
     logger.debug({ method, route, status, ms: Math.round(elapsedTime) }, 'request')
   }
   const options: FastifyHttpOptions<Server> = {
     logger: false, // a logger for each request costs more than most requests; errors are logged by their handler
+    trustProxy,
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: requestMs,
     connectionTimeout: SILENCE_MS,
