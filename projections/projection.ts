@@ -35,6 +35,8 @@ export interface Projection {
    * What it throws (Postgres being away aside) parks the room that it is about [G10].
    */
   apply: (tx: Queryable, batch: readonly RoomBatch[]) => Promise<void>
+  /** Throws away all rows of these rooms, so that they can be replayed from their first event. Absent where that makes no sense. */
+  forget?: (tx: Queryable, roomIds: readonly string[]) => Promise<void>
 }
 
 /** Name of the projection's consumer group in Redis and of its checkpoints in Postgres. */

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { BellSource } from '../src/log/bells.ts'
 import type { Groups } from '../src/log/groups.ts'
 import type { Keys } from '../src/log/keys.ts'
+import type { Position } from '../src/domain/position.ts'
 import type { RoomLog } from '../src/log/log.ts'
 import { ARCHIVE, readArchive } from '../src/store/archive.ts'
 import type { Store } from '../src/store/pool.ts'
@@ -45,6 +46,8 @@ export interface ProjectorOptions {
   readonly batchEvents: number
   readonly leaseMs: number
   readonly sweepMs: number
+  /** Told after each transaction what was committed. */
+  readonly onApplied?: ((rooms: ReadonlyArray<{ readonly room_id: string, readonly to: Position }>) => void) | undefined
   /** While there is little to do, at least so long between two transactions: ten times fewer of them for a little delay. */
   readonly lingerMs?: number
 }
@@ -147,6 +150,7 @@ export function startProjector (options: ProjectorOptions): Projector {
     const outcomes = await applier.apply(batch)
     end()
     intake.settle(batch, outcomes)
+    options.onApplied?.(outcomes.filter(outcome => outcome.status !== 'elsewhere'))
     const events = outcomes.reduce((sum, outcome) => sum + (outcome.status === 'elsewhere' ? 0 : outcome.count), 0)
     if (events === 0) return
     applied += events

@@ -4,13 +4,14 @@
  */
 import Type, { type Static, type TSchema } from 'typebox'
 import { Compile, type Validator } from 'typebox/compile'
-import { Content, Seq } from '../domain/events.ts'
+import { Attachments, Content, Emoji, Seq } from '../domain/events.ts'
 import { reject, type Rejection } from '../domain/rejections.ts'
 import { resolveRoomId } from '../domain/lobby.ts'
 
 const Ref = Type.Optional(Type.Number({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER, description: 'Comes back with the answer' }))
 const Uuid = Type.String({ format: 'uuid' })
 const RoomId = Type.String({ pattern: '^(lobby|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})$', description: 'UUID of a room, or `lobby`' })
+const UserId = Type.String({ pattern: '^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$', description: 'UUID of a user' })
 const Claim = Type.Object({
   seq: Seq,
   chain: Type.Optional(Type.String({ pattern: '^[0-9a-f]{16}$' })),
@@ -28,6 +29,9 @@ const appends = {
   resend: Type.Optional(Type.Boolean()),
 }
 
+/** Which message: `message_seq`, or by its other name. */
+const onMessage = { room_id: RoomId, message_seq: Type.Optional(Seq), message_id: Type.Optional(Seq) }
+
 export const ClientFrames = {
   hello: Type.Object({
     type: Type.Literal('hello'),
@@ -35,14 +39,33 @@ export const ClientFrames = {
     token: Type.Optional(Type.String({ minLength: 1, maxLength: 8192 })),
     device_id: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
     resume: Type.Optional(Type.Object({
+      all: Type.Optional(Type.Boolean({ description: 'All rooms that I am in, those that I come into later included' })),
+      inbox: Type.Optional(Position),
       rooms: Type.Optional(Type.Record(RoomId, Position, { additionalProperties: false })), // else keys that are no room pass unchecked
     })),
   }),
   subscribe: Type.Object({ type: Type.Literal('subscribe'), ref: Ref, room_id: RoomId, after: Type.Optional(Position) }),
   unsubscribe: Type.Object({ type: Type.Literal('unsubscribe'), ref: Ref, room_id: RoomId }),
-  message: Type.Object({ type: Type.Literal('message'), ...appends, room_id: RoomId, content: Content, reply_to: Type.Optional(Seq) }),
-  join: Type.Object({ type: Type.Literal('join'), ...appends, room_id: RoomId }),
+  message: Type.Object({
+    type: Type.Literal('message'),
+    ...appends,
+    room_id: Type.Optional(RoomId),
+    recipient: Type.Optional(UserId), // instead of room_id: the direct conversation with this user
+    content: Content,
+    reply_to: Type.Optional(Seq),
+    thread: Type.Optional(Seq),
+    attachments: Type.Optional(Attachments),
+  }),
+  edit: Type.Object({ type: Type.Literal('edit'), ...appends, ...onMessage, content: Content }),
+  delete: Type.Object({ type: Type.Literal('delete'), ...appends, ...onMessage }),
+  react: Type.Object({ type: Type.Literal('react'), ...appends, ...onMessage, emoji: Emoji }),
+  unreact: Type.Object({ type: Type.Literal('unreact'), ...appends, ...onMessage, emoji: Emoji }),
+  join: Type.Object({ type: Type.Literal('join'), ...appends, room_id: RoomId, password: Type.Optional(Type.String({ maxLength: 1024 })), invite: Type.Optional(Type.String({ maxLength: 200 })) }),
   leave: Type.Object({ type: Type.Literal('leave'), ...appends, room_id: RoomId }),
+  typing: Type.Object({ type: Type.Literal('typing'), ref: Ref, room_id: RoomId, active: Type.Boolean() }),
+  read: Type.Object({ type: Type.Literal('read'), ref: Ref, room_id: RoomId, seq: Type.Optional(Seq), message_id: Type.Optional(Seq) }),
+  delivered: Type.Object({ type: Type.Literal('delivered'), ref: Ref, rooms: Type.Record(RoomId, Seq, { additionalProperties: false, maxProperties: 2000 }) }),
+  presence: Type.Object({ type: Type.Literal('presence'), ref: Ref, status: Type.Enum(['online', 'away', 'dnd']) }),
   ping: Type.Object({ type: Type.Literal('ping'), ref: Ref }),
 } as const
 
@@ -77,9 +100,36 @@ export function readFrame (text: string): Read {
     return { rejection: reject('bad_frame', `The field ${path === '' ? '(frame)' : path} ${wrong}`), ...ref, field: path }
   }
   const read = frame as unknown as ClientFrame
-  if (read.type === 'hello') {
-    const { resume } = read
-    if (resume?.rooms !== undefined) resume.rooms = Object.fromEntries(Object.entries(resume.rooms).map(([id, place]) => [resolveRoomId(id), place]))
-  } else if (read.type !== 'ping') read.room_id = resolveRoomId(read.room_id)!
-  return { frame: read }
+  const lacking = settle(read)
+  return lacking === undefined ? { frame: read } : { rejection: reject('bad_frame', `The field ${lacking} is missing`), ...ref, field: lacking }
+}
+
+type RoomFrame = Extract<ClientFrame, { room_id?: string | undefined }>
+
+/** Whether `room_id` is a field of the frame's schema: in any other it is an unknown one, which nobody has checked. */
+function namesRoom (frame: ClientFrame): frame is RoomFrame {
+  return 'room_id' in ClientFrames[frame.type].properties
+}
+
+/** Names as they are used within: lower-case IDs, one name for each field. Returns the field that is missing. */
+function settle (frame: ClientFrame): string | undefined {
+  const byId = <T>(rooms: Record<string, T>): Record<string, T> => Object.fromEntries(Object.entries(rooms).map(([id, value]) => [resolveRoomId(id), value]))
+  if (frame.type === 'hello') {
+    if (frame.resume?.rooms !== undefined) frame.resume.rooms = byId(frame.resume.rooms)
+  } else if (frame.type === 'delivered') frame.rooms = byId(frame.rooms)
+  else if (namesRoom(frame) && frame.room_id !== undefined) frame.room_id = resolveRoomId(frame.room_id)!
+  switch (frame.type) {
+    case 'message':
+      frame.recipient = frame.recipient?.toLowerCase()
+      return frame.room_id === undefined && frame.recipient === undefined ? 'room_id' : undefined
+    case 'edit':
+    case 'delete':
+    case 'react':
+    case 'unreact':
+      frame.message_seq ??= frame.message_id
+      return frame.message_seq === undefined ? 'message_seq' : undefined
+    case 'read':
+      frame.seq ??= frame.message_id
+      return frame.seq === undefined ? 'seq' : undefined
+  }
 }

@@ -7,44 +7,101 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { resolveRoomId } from '../domain/lobby.ts'
 import { REJECTIONS, reject, type Rejection } from '../domain/rejections.ts'
-import { TokenBucket } from './bucket.ts'
+import { addressKey } from '../limits/addresses.ts'
+import { TokenBucket } from '../limits/bucket.ts'
+import type { Limits } from '../limits/limits.ts'
+import { VERSION } from '../version.ts'
+import { ABOUT_DOCUMENT, ABOUT_SOCKET, asyncapiOf, SUBPROTOCOL } from './asyncapi.ts'
+import { CLOSE } from './close-codes.ts'
 import { createHub } from './hub.ts'
 import { createOutboxes, forgetUpgrade } from './outbox.ts'
 import { createResume, type ResumeOptions } from './resume.ts'
 import { Connection, type Arrival, type SocketOptions } from './socket.ts'
+import { createStreams, type StreamOpening } from './streams.ts'
 import { createSubscriptions } from './subscriptions.ts'
 import { createTurn } from './turn.ts'
+import type { Revocations } from '../log/revocations.ts'
+import type { Marks } from '../log/marks.ts'
+import type { PresenceLeases } from '../log/presence.ts'
+import type { Publisher } from '../log/publisher.ts'
+import type { Signals } from '../log/signals.ts'
 import type { Tail } from '../log/tail.ts'
+import { createMarkFrames } from './marks.ts'
+import { createMemberships, type MembershipsOptions } from './memberships.ts'
+import { createPeople } from './people.ts'
+import { startPresence, type PresenceOptions } from './presence.ts'
+import { createReadings } from './readings.ts'
+import { createTyping } from './typing.ts'
 
-const SUBPROTOCOL = 'millrace.v1'
 /** Heartbeats are spread over this many slices of the interval. */
 const SLICES = 25
 /** After a restart, clients return spread over this time. */
 const RETURN_MS = 5000
+/** When to come again to a gateway that stops, has as many connections as it takes, or is come to by too many at once. */
+const STOPPING_RETRY_MS = 2000
+const FULL_RETRY_MS = 10_000
+const TOO_FAST_RETRY_MS = 1000
+const TOO_MANY_HERE = 'This gateway takes no more connections now'
 
-export interface GatewayOptions extends Pick<SocketOptions, 'config' | 'commands' | 'verify' | 'newId' | 'clock' | 'metrics' | 'logger'>, Pick<ResumeOptions, 'log' | 'readArchive' | 'access'> {
+export interface GatewayOptions extends Pick<SocketOptions, 'config' | 'commands' | 'direct' | 'ensureInbox' | 'verify' | 'redeem' | 'newId' | 'clock' | 'metrics' | 'logger'>, Pick<ResumeOptions, 'log' | 'readArchive' | 'archivedAt' | 'holeAfter' | 'access'>, Pick<MembershipsOptions, 'recentRooms' | 'roomsOf'> {
   tail: Tail
+  revocations: Pick<Revocations, 'onRevoked'>
+  limits: Limits
+  signals: Signals
+  publisher: Publisher
+  marks: Marks
+  presenceLeases: PresenceLeases
+  audiencesOf: PresenceOptions['audiencesOf']
+  noteLastSeen: PresenceOptions['noteLastSeen']
 }
 
 export interface Gateway {
   connections: () => number
+  /** Opens a stream of server-sent events, or says why not; then nothing was written. */
+  openStream: (opening: StreamOpening) => Rejection | undefined
   /** Says `bye` to every connection and lets no more in. Resolves when all are gone, or after `graceMs`. */
   stop: (graceMs: number) => Promise<void>
 }
 
 /** Adds `/ws` to the server. */
 export async function createGateway (app: FastifyInstance, options: GatewayOptions): Promise<Gateway> {
-  const { config, clock, metrics, logger, tail, log, readArchive, access } = options
+  const { config, clock, metrics, logger, tail, revocations, limits, log, readArchive, archivedAt, holeAfter, access, recentRooms, roomsOf } = options
   const unlimited = config.RATE_LIMITS === 'off'
   const connections = new Map<Connection, number>() // → its slice of the heartbeat interval
   const perUser = new Map<string, number>()
   const upgrades = new TokenBucket(config.UPGRADES_PER_SECOND, 2 * config.UPGRADES_PER_SECOND, clock())
   const turn = createTurn()
   const hub = createHub({ tail, turn, metrics, clock }) // its phase comes first: what it fans out is written in the same turn
+  const { signals, publisher, presenceLeases: leases, audiencesOf, noteLastSeen } = options
+  const readings = createReadings({ access, clock })
+  const typing = createTyping({ readings, publisher, clock, metrics })
+  const marks = createMarkFrames({ marks: options.marks, access, readings })
+  const subscriptions = createSubscriptions({ hub, access, resume: createResume({ log, readArchive, archivedAt, ...(holeAfter === undefined ? {} : { holeAfter }), access, metrics }), onLive: marks.greet, config, metrics, logger })
+  const memberships = createMemberships({ subscriptions, roomsOf, recentRooms, access, marks: options.marks, roomsMax: config.SUBSCRIPTIONS_MAX, logger })
+  const people = createPeople({ signals, subscriptions, onMembership: (...change) => { void memberships.onChanged(...change) }, metrics, onChange: (userId, gone) => { presence.changed(userId, gone === undefined ? undefined : subscriptions.roomsOf(gone)) } })
+  const presence = startPresence({
+    leases,
+    publisher,
+    audiencesOf,
+    noteLastSeen,
+    statusOf: people.statusOf,
+    here: people.here,
+    roomsOf: userId => people.of(userId).flatMap(socket => [...subscriptions.roomsOf(socket)]),
+    leaseMs: config.PRESENCE_LEASE_MS,
+    roomMax: config.PRESENCE_ROOM_MAX,
+    clock,
+    metrics,
+    logger,
+  })
+  const outboxes = createOutboxes({ bytesMax: config.OUTBOX_BYTES_MAX, turn })
   const deps: SocketOptions = {
     ...options,
-    outboxes: createOutboxes({ bytesMax: config.OUTBOX_BYTES_MAX, turn }),
-    subscriptions: createSubscriptions({ hub, access, resume: createResume({ log, readArchive, access, metrics }), config, metrics, logger }),
+    memberships,
+    people,
+    typing,
+    marks,
+    subscriptions,
+    outboxes,
     admit (userId) {
       const count = perUser.get(userId) ?? 0
       if (!unlimited && count >= config.CONNECTIONS_PER_USER_MAX) return false
@@ -57,6 +114,17 @@ export async function createGateway (app: FastifyInstance, options: GatewayOptio
       else perUser.set(userId, count)
     },
   }
+  const streams = createStreams({
+    ...deps,
+    outboxes,
+    admit (userId) {
+      const retryMs = stopping ? STOPPING_RETRY_MS : unlimited ? 0 : isFull() ? FULL_RETRY_MS : upgrades.take(clock()) > 0 ? TOO_FAST_RETRY_MS : 0
+      if (retryMs > 0) return reject('overloaded', TOO_MANY_HERE, retryMs)
+      return deps.admit(userId) ? undefined : reject('too_many', CLOSE.too_many_connections.reason)
+    },
+    roomsMax: config.SUBSCRIPTIONS_MAX,
+  })
+  const isFull = (): boolean => connections.size + streams.count() >= config.CONNECTIONS_MAX
   let stopping = false
   let slice = 0
 
@@ -86,15 +154,21 @@ export async function createGateway (app: FastifyInstance, options: GatewayOptio
   app.route({
     method: 'GET',
     url: '/ws',
-    onRequest: async (_request, reply) => {
-      const refuse = async (result: string, retryAfterS: number): Promise<void> => {
+    schema: ABOUT_SOCKET,
+    onRequest: async ({ ip }, reply) => {
+      const refuse = async (result: string, retryMs: number): Promise<void> => {
         metrics.upgrades.inc({ result })
-        await sendProblem(reply, reject('overloaded', 'This gateway takes no more connections now', retryAfterS * 1000))
+        await sendProblem(reply, reject('overloaded', TOO_MANY_HERE, retryMs))
       }
-      if (stopping) return await refuse('stopping', 2)
+      if (stopping) return await refuse('stopping', STOPPING_RETRY_MS)
       if (unlimited) return
-      if (connections.size >= config.CONNECTIONS_MAX) return await refuse('full', 10)
-      if (upgrades.take(clock()) > 0) return await refuse('too fast', 1)
+      if (isFull()) return await refuse('full', FULL_RETRY_MS)
+      const waitMs = await limits.spend('upgrades', addressKey(ip)) // before the bucket of all, so that one address does not empty it
+      if (waitMs > 0) {
+        metrics.upgrades.inc({ result: 'too many of one address' })
+        return await sendProblem(reply, reject('rate_limited', undefined, waitMs))
+      }
+      if (upgrades.take(clock()) > 0) return await refuse('too fast', TOO_FAST_RETRY_MS)
     },
     handler: async (_request, reply) => { await sendProblem(reply.header('upgrade', 'websocket'), reject('upgrade_required')) },
     wsHandler: (ws: WebSocket, request: FastifyRequest) => {
@@ -114,40 +188,62 @@ export async function createGateway (app: FastifyInstance, options: GatewayOptio
     },
   })
 
+  const document = JSON.stringify(asyncapiOf({ version: VERSION }))
+  app.get('/docs/asyncapi.json', { schema: ABOUT_DOCUMENT }, async (_request, reply) => reply.type('application/json').send(document))
+
   let beat = 0
   const beating = setInterval(() => {
     beat = (beat + 1) % SLICES
     const now = clock()
     let waiting = 0
     for (const [connection, itsSlice] of connections) {
-      if (itsSlice === beat) connection.beat(now)
+      connection.expire(now)
+      if (itsSlice === beat) connection.beat()
       waiting += connection.outbox.bytes()
     }
-    metrics.outboxBytes.set(waiting)
+    streams.tick(now)
+    const { begun, waiting: inLine } = subscriptions.stats()
+    metrics.catchUps.set({ state: 'begun' }, begun)
+    metrics.catchUps.set({ state: 'waiting' }, inLine)
+    metrics.outboxBytes.set(waiting + streams.waitingBytes())
   }, config.HEARTBEAT_MS / SLICES)
+
+  const forget = revocations.onRevoked(sessionIds => {
+    streams.onRevoked(sessionIds)
+    for (const connection of connections.keys()) {
+      if (connection.sessionId !== undefined && sessionIds.has(connection.sessionId)) connection.end('session_revoked')
+    }
+  })
 
   return {
     connections: () => connections.size,
+    openStream: streams.open,
     async stop (graceMs) {
       stopping = true
       clearInterval(beating)
+      typing.stop()
+      await presence.stop() // before its people go: they are about to come back elsewhere
+      forget()
       for (const connection of connections.keys()) connection.end('going_away', Math.floor(Math.random() * RETURN_MS))
+      streams.stop(() => Math.floor(Math.random() * RETURN_MS))
       const deadline = clock() + graceMs
-      while (connections.size > 0 && clock() < deadline) await new Promise(resolve => setTimeout(resolve, 20))
+      while (connections.size + streams.count() > 0 && clock() < deadline) await new Promise(resolve => setTimeout(resolve, 20))
       for (const connection of connections.keys()) connection.cut() // they do not answer the close
+      streams.cut()
     },
   }
 }
 
 /** What the URL and the headers say. A token in the URL is allowed, and never logged. */
 function arrivalOf ({ query, headers }: FastifyRequest): Arrival {
-  const { token, room_id, after } = query as Record<string, unknown>
+  const { token, ticket, room_id, after } = query as Record<string, unknown>
   const [, bearer] = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? []
   const room = typeof room_id === 'string' ? resolveRoomId(room_id) : undefined
   const seq = typeof after === 'string' && /^\d{1,16}$/.test(after) ? Number(after) : undefined
   const afterIsWrong = after !== undefined && (seq === undefined || !Number.isSafeInteger(seq))
   return {
     token: bearer ?? (typeof token === 'string' && token !== '' ? token : undefined),
+    ticket: typeof ticket === 'string' && ticket !== '' ? ticket : undefined,
     room_id: room,
     after: seq,
     // Left out they mean something else: no room, live from the head. So what cannot be read must be said.

@@ -5,6 +5,7 @@
  * A subscriber of a feed is `live` (gets the buffers) or `buffering` (events are kept for it while it reads what came before).
  */
 import { frameOf, type LogEvent } from '../log/codec.ts'
+import type { Ephemeral } from '../log/ephemeral.ts'
 import type { Followed, Tail } from '../log/tail.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Position } from '../domain/position.ts'
@@ -13,9 +14,18 @@ import type { Turn } from './turn.ts'
 
 /** Events that are kept for a subscriber that is catching up; beyond it, it reads on from the log. */
 export const BUFFER_EVENTS = 1000
+/** A socket for which more than this waits to be read gets nothing ephemeral: it has enough to catch up with. */
+export const EPHEMERAL_BYTES_MAX = 16_384
+/** Ephemeral frames of one room that are gathered in a turn of the loop. */
+const EPHEMERALS_MAX = 200
 
 export interface Subscriber {
   readonly outbox: Outbox
+  readonly userId: string
+  /** The connection that it is of: it is not told what it said itself. */
+  readonly connection?: { readonly id: string }
+  /** Whether the room is read by outsiders too: then leaving it does not end the subscription. */
+  open: boolean
   state: 'catching up' | 'buffering' | 'live'
   /** While buffering: what came since, seqs dense. */
   buffer: Array<{ seq: number, frame: Buffer }>
@@ -29,8 +39,12 @@ export interface Feed {
   readonly roomId: string
   position: () => Position
   chainAt: (seq: number) => string | undefined
+  /** Is told from now on if it may not read the room any more (`Hub.onLost`), while it catches up as well. */
+  join: (subscriber: Subscriber) => void
   /** Joins as `buffering`; position() is then the cut-off: later events are buffered. */
   buffer: (subscriber: Subscriber) => void
+  /** Buffers no more, and keeps nothing: it reads on from the log. */
+  unbuffer: (subscriber: Subscriber) => void
   /** Becomes `live`: the next event that it gets is the one after position(). */
   live: (subscriber: Subscriber) => void
   /** Leaves the feed; the last one that leaves ends it. Every `Hub.feed` is paired with one `leave`. */
@@ -40,7 +54,11 @@ export interface Feed {
 export interface Hub {
   /** The feed of a room, opened for the first subscriber. Throws LogFault. */
   feed: (roomId: string) => Promise<Feed>
+  /** Called for a subscriber whom an event has put out of the room, after that event was sent to it; it gets nothing more. */
+  onLost: (listener: Lost) => void
 }
+
+type Lost = (subscriber: Subscriber, roomId: string, code: 'not_member' | 'banned' | 'room_not_found') => void
 
 export function resetFrame (roomId: string, reason: 'parted' | 'membership' | 'erased', { seq, chain }: Position): object {
   return { type: 'reset', room_id: roomId, reason, seq, chain }
@@ -48,6 +66,7 @@ export function resetFrame (roomId: string, reason: 'parted' | 'membership' | 'e
 
 export function createHub ({ tail, turn, metrics, clock }: { tail: Tail, turn: Turn, metrics: Metrics, clock: () => number }): Hub {
   const feeds = new Map<string, Promise<RoomFeed>>()
+  let onLost: Lost = () => {}
   let dirty: RoomFeed[] = []
   turn.add(() => {
     const fed = dirty
@@ -59,7 +78,10 @@ export function createHub ({ tail, turn, metrics, clock }: { tail: Tail, turn: T
     readonly roomId: string
     readonly #live = new Set<Subscriber>()
     readonly #buffering = new Set<Subscriber>()
+    /** All that are not live yet. */
+    readonly #coming = new Set<Subscriber>()
     #frames: Buffer[] = []
+    #ephemerals: Ephemeral[] | undefined
     #newest: LogEvent | undefined
     followed!: Followed
     users = 0
@@ -71,14 +93,19 @@ export function createHub ({ tail, turn, metrics, clock }: { tail: Tail, turn: T
     position (): Position { return this.followed.position() }
     chainAt (seq: number): string | undefined { return this.followed.chainAt(seq) }
 
+    /** Asks for a flush at the end of this turn. Called before anything is put where the flush takes it. */
+    #toFlush (): void {
+      if (this.#frames.length > 0 || this.#ephemerals !== undefined) return
+      dirty.push(this)
+      turn.schedule()
+    }
+
     onEvents (events: readonly LogEvent[]): void {
-      if (this.#frames.length === 0) {
-        dirty.push(this)
-        turn.schedule()
-      }
+      this.#toFlush()
       for (const event of events) {
         const frame = wireFrame(frameOf(this.roomId, event))
         this.#frames.push(frame)
+        this.#newest = event
         for (const subscriber of this.#buffering) {
           if (subscriber.buffer.length < BUFFER_EVENTS) subscriber.buffer.push({ seq: event.seq, frame })
           else { // it reads on from the log instead
@@ -86,8 +113,29 @@ export function createHub ({ tail, turn, metrics, clock }: { tail: Tail, turn: T
             subscriber.state = 'catching up'
           }
         }
+        if (mayPutOut(event.data)) this.#dismiss(event)
       }
-      this.#newest = events.at(-1)
+    }
+
+    #dismiss (event: LogEvent): void {
+      const out = JSON.parse(event.data) as PutsOut
+      const lost = [...this.#live, ...this.#coming].filter(subscriber => losesBy(subscriber, out))
+      if (lost.length === 0) return
+      this.flush() // they hear of it, and of nothing after it
+      for (const subscriber of lost) {
+        this.#forget(subscriber)
+        onLost(subscriber, this.roomId, out.type === 'ban' ? 'banned' : out.type === 'room' || !subscriber.open ? 'room_not_found' : 'not_member')
+      }
+    }
+
+    #forget (subscriber: Subscriber): void {
+      this.#live.delete(subscriber)
+      this.#buffering.delete(subscriber)
+      this.#coming.delete(subscriber)
+    }
+
+    join (subscriber: Subscriber): void {
+      this.#coming.add(subscriber)
     }
 
     onReset (position: Position): void {
@@ -101,7 +149,35 @@ export function createHub ({ tail, turn, metrics, clock }: { tail: Tail, turn: T
       this.#buffering.clear()
     }
 
+    onEphemeral (ephemerals: readonly Ephemeral[]): void {
+      if (this.#live.size === 0) return
+      this.#toFlush()
+      const gathered = this.#ephemerals ??= []
+      const some = ephemerals.slice(0, EPHEMERALS_MAX - gathered.length)
+      gathered.push(...some)
+      if (some.length < ephemerals.length) metrics.ephemeralDropped.inc({ reason: 'too many' }, ephemerals.length - some.length)
+    }
+
+    /** After the events of the turn: who has just written has stopped typing. */
+    #pushEphemerals (ephemerals: readonly Ephemeral[]): void {
+      for (const { frame, except } of ephemerals) {
+        const bytes = wireFrame(frame)
+        for (const { outbox, userId, connection } of this.#live) {
+          if (except.length > 0 && (except.includes(userId) || except.includes(connection?.id ?? ''))) continue
+          if (outbox.bytes() > EPHEMERAL_BYTES_MAX) metrics.ephemeralDropped.inc({ reason: 'slow socket' })
+          else outbox.push(bytes)
+        }
+      }
+    }
+
     flush (): void {
+      this.#flushEvents()
+      const ephemerals = this.#ephemerals
+      this.#ephemerals = undefined
+      if (ephemerals !== undefined) this.#pushEphemerals(ephemerals)
+    }
+
+    #flushEvents (): void {
       const frames = this.#frames
       if (frames.length === 0) return
       this.#frames = []
@@ -119,9 +195,16 @@ export function createHub ({ tail, turn, metrics, clock }: { tail: Tail, turn: T
       this.#buffering.add(subscriber)
     }
 
+    unbuffer (subscriber: Subscriber): void {
+      this.#buffering.delete(subscriber)
+      subscriber.buffer = []
+      subscriber.state = 'catching up'
+    }
+
     live (subscriber: Subscriber): void {
       this.flush() // what is gathered here is at or below position(): the subscriber has it already
       this.#buffering.delete(subscriber)
+      this.#coming.delete(subscriber)
       subscriber.buffer = []
       subscriber.state = 'live'
       subscriber.beat = this.position().seq
@@ -129,8 +212,7 @@ export function createHub ({ tail, turn, metrics, clock }: { tail: Tail, turn: T
     }
 
     leave (subscriber: Subscriber): void {
-      this.#live.delete(subscriber)
-      this.#buffering.delete(subscriber)
+      this.#forget(subscriber)
       this.users -= 1
       if (this.users > 0) return
       feeds.delete(this.roomId)
@@ -143,11 +225,13 @@ export function createHub ({ tail, turn, metrics, clock }: { tail: Tail, turn: T
     feed.followed = await tail.follow(roomId, {
       onEvents: events => { feed.onEvents(events) },
       onReset: position => { feed.onReset(position) },
+      onEphemeral: ephemerals => { feed.onEphemeral(ephemerals) },
     })
     return feed
   }
 
   return {
+    onLost (listener) { onLost = listener },
     async feed (roomId) {
       for (;;) {
         let opening = feeds.get(roomId)
@@ -164,5 +248,25 @@ export function createHub ({ tail, turn, metrics, clock }: { tail: Tail, turn: T
         return feed
       }
     },
+  }
+}
+
+/** Events that may end somebody's reading of the room. */
+type PutsOut = { type: 'kick' | 'ban', target: string, lifted?: true } | { type: 'leave', user_id: string } | { type: 'room', change: string }
+
+const PUTS_OUT = ['{"type":"kick"', '{"type":"ban"', '{"type":"leave"', '{"type":"room","change":"deleted"']
+const FIRST_LETTERS = new Set(PUTS_OUT.map(start => start.charCodeAt('{"type":"'.length)))
+
+/** Messages, nearly all of what comes, are told by one letter. */
+function mayPutOut (data: string): boolean {
+  return FIRST_LETTERS.has(data.charCodeAt('{"type":"'.length)) && PUTS_OUT.some(start => data.startsWith(start))
+}
+
+function losesBy ({ userId, open }: Subscriber, event: PutsOut): boolean {
+  switch (event.type) {
+    case 'kick': return event.target === userId
+    case 'ban': return event.target === userId && event.lifted !== true
+    case 'leave': return event.user_id === userId && !open
+    case 'room': return true
   }
 }

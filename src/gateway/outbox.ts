@@ -2,6 +2,8 @@
  * Outboxes: what waits to be written to each socket. Frames are built once (`wireFrame`) and shared between sockets; each
  * socket is written once per turn of the loop. Bounded: a socket for which more than `bytesMax` wait is reported slow [G7].
  *
+ * Streams of server-sent events have outboxes too: they take the same frames, and write them as `stream-frames.ts` says.
+ *
  * This is the one file that reaches into ws: it writes whole frames to the TCP socket below, past `ws.send`, which would
  * build the frame again for each socket (DESIGN.md §8: 8 times the deliveries per second). ws writes its own frames (pong, close)
  * whole as well, so frames never mix. Where the TCP socket cannot be had, or a compression extension is on, `ws.send` is used.
@@ -13,12 +15,21 @@ import type { Turn } from './turn.ts'
 
 /** So little may wait when more is read for a client that catches up. */
 const DRAINED_BYTES = 65536
+/** How often it is looked at whether an outbox has drained, besides when it says so: it may close, or go below the mark without emptying. */
+const LOOK_MS = 50
 
 export interface Outbox {
   /** Queues whole frames, built by `wireFrame`. */
   push: (frames: Buffer) => void
   /** Queues one frame for this socket alone. */
   send: (frame: object) => void
+  /**
+   * Writes whole frames at once if little waits to be read by the client. False: they were not taken, ask again after `drained`.
+   * So however many rooms catch up at the same time, never more than a little and one run waits for a client that is slow.
+   */
+  offer: (frames: Buffer) => boolean
+  /** Whether so little waits that an offer would be taken. */
+  isDrained: () => boolean
   /** Resolves when little waits to be read by the client, or the socket is gone. */
   drained: () => Promise<void>
   /** Bytes that wait in this process for the client. */
@@ -30,6 +41,11 @@ export interface Outbox {
 export interface Outboxes {
   /** @param onSlow called once, when more than `bytesMax` wait */
   open: (ws: WebSocket, onSlow: () => void) => Outbox
+  /**
+   * The outbox of a response that goes on and on.
+   * @param encode frames as the response has them; called once for what is taken, in order
+   */
+  stream: (response: ServerResponse, encode: (frames: Buffer) => Buffer, onSlow: () => void) => Outbox
 }
 
 /** A text frame as a server sends it: FIN, opcode 1, no mask (RFC 6455 §5.2). */
@@ -79,28 +95,33 @@ export function forgetUpgrade (ws: WebSocket): void {
   if (raw?._httpMessage instanceof ServerResponse) raw._httpMessage.detachSocket(raw)
 }
 
+/** What has an event `drain`. */
+interface Draining { once: (event: 'drain', listener: () => void) => unknown, removeListener: (event: 'drain', listener: () => void) => unknown }
+
 export function createOutboxes ({ bytesMax, turn }: { bytesMax: number, turn: Turn }): Outboxes {
   const drainedBytes = Math.min(DRAINED_BYTES, bytesMax / 4)
-  let dirty: SocketOutbox[] = []
+  let dirty: QueuedOutbox[] = []
   turn.add(() => {
     const written = dirty
     dirty = []
     for (const outbox of written) outbox.flush()
   })
 
-  // A class: one small object for each of many thousand sockets, its functions shared.
-  class SocketOutbox implements Outbox {
-    readonly #ws: WebSocket
-    readonly #raw: Socket | undefined
+  // Classes: one small object for each of many thousand sockets, its functions shared.
+  abstract class QueuedOutbox implements Outbox {
     readonly #onSlow: () => void
     #queue: Buffer[] = []
     #slow = false
+    #draining: Promise<void> | undefined
 
-    constructor (ws: WebSocket, onSlow: () => void) {
-      this.#ws = ws
-      this.#raw = rawSocketOf(ws)
+    constructor (onSlow: () => void) {
       this.#onSlow = onSlow
     }
+
+    abstract bytes (): number
+    protected abstract isOpen (): boolean
+    protected abstract write (frames: Buffer): void
+    protected abstract draining (): Draining | undefined
 
     push (frames: Buffer): void {
       if (this.#queue.length === 0) {
@@ -114,41 +135,102 @@ export function createOutboxes ({ bytesMax, turn }: { bytesMax: number, turn: Tu
       this.push(wireFrame(JSON.stringify(frame)))
     }
 
+    isDrained (): boolean {
+      this.flush()
+      return this.bytes() <= drainedBytes
+    }
+
+    offer (frames: Buffer): boolean {
+      if (!this.isDrained()) return false
+      this.#queue.push(frames)
+      this.flush()
+      return true
+    }
+
     flush (): void {
       const queue = this.#queue
       if (queue.length === 0) return
       this.#queue = []
-      if (this.#ws.readyState !== this.#ws.OPEN) return
-      const frames = queue.length === 1 ? queue[0]! : Buffer.concat(queue)
-      if (this.#raw === undefined) for (const text of textsOf(frames)) this.#ws.send(text)
-      else this.#raw.write(frames)
+      if (!this.isOpen()) return
+      this.write(queue.length === 1 ? queue[0]! : Buffer.concat(queue))
       if (!this.#slow && this.bytes() > bytesMax) {
         this.#slow = true
         this.#onSlow()
       }
     }
 
-    bytes (): number {
-      return this.#raw?.writableLength ?? this.#ws.bufferedAmount
+    async drained (): Promise<void> {
+      if (this.isDrained() || !this.isOpen()) return
+      // One for all who wait: of one socket, many rooms may.
+      await (this.#draining ??= this.#drain().finally(() => { this.#draining = undefined }))
     }
 
-    async drained (): Promise<void> {
-      this.flush()
-      while (this.bytes() > drainedBytes && this.#ws.readyState === this.#ws.OPEN) {
-        const raw = this.#raw
+    async #drain (): Promise<void> {
+      while (this.bytes() > drainedBytes && this.isOpen()) {
+        const draining = this.draining()
         await new Promise<void>(resolve => {
-          // The timer is for sockets that close, or go below the mark without emptying.
-          const timer = setTimeout(done, 50)
+          const timer = setTimeout(done, LOOK_MS)
           function done (): void {
             clearTimeout(timer)
-            raw?.removeListener('drain', done)
+            draining?.removeListener('drain', done)
             resolve()
           }
-          raw?.once('drain', done)
+          draining?.once('drain', done)
         })
       }
     }
   }
 
-  return { open: (ws, onSlow) => new SocketOutbox(ws, onSlow) }
+  class SocketOutbox extends QueuedOutbox {
+    readonly #ws: WebSocket
+    readonly #raw: Socket | undefined
+
+    constructor (ws: WebSocket, onSlow: () => void) {
+      super(onSlow)
+      this.#ws = ws
+      this.#raw = rawSocketOf(ws)
+    }
+
+    bytes (): number {
+      return this.#raw?.writableLength ?? this.#ws.bufferedAmount
+    }
+
+    protected isOpen (): boolean { return this.#ws.readyState === this.#ws.OPEN }
+    protected draining (): Draining | undefined { return this.#raw }
+
+    protected write (frames: Buffer): void {
+      if (this.#raw === undefined) for (const text of textsOf(frames)) this.#ws.send(text)
+      else this.#raw.write(frames)
+    }
+  }
+
+  class StreamOutbox extends QueuedOutbox {
+    readonly #response: ServerResponse
+    readonly #encode: (frames: Buffer) => Buffer
+
+    constructor (response: ServerResponse, encode: (frames: Buffer) => Buffer, onSlow: () => void) {
+      super(onSlow)
+      this.#response = response
+      this.#encode = encode
+    }
+
+    /** Encoded as they come, not as they are written: what many streams get is encoded once. */
+    override push (frames: Buffer): void {
+      super.push(this.#encode(frames))
+    }
+
+    override offer (frames: Buffer): boolean {
+      return this.isDrained() && super.offer(this.#encode(frames))
+    }
+
+    bytes (): number { return this.#response.writableLength }
+    protected isOpen (): boolean { return !this.#response.writableEnded && !this.#response.destroyed }
+    protected draining (): Draining { return this.#response }
+    protected write (blocks: Buffer): void { this.#response.write(blocks) }
+  }
+
+  return {
+    open: (ws, onSlow) => new SocketOutbox(ws, onSlow),
+    stream: (response, encode, onSlow) => new StreamOutbox(response, encode, onSlow),
+  }
 }

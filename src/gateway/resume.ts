@@ -1,14 +1,18 @@
 /**
  * Resume: brings one subscriber of one room from the position that its client claims to live, without a gap and without a
- * double [G4].
+ * double [G4, G5].
  *
  * Settle the position (is it in this history? else `reset` to the newest common one) → read the log in chunks, each checked
- * to chain onto the last, waiting for the client to read → within one buffer of the head, join the feed and buffer → ask for
- * access again → read up to the cut-off → send what was buffered beyond it → `live`.
+ * to chain onto the last, as fast as the client reads → within one buffer of the head, join the feed and buffer → ask for access
+ * again → read up to the cut-off → send what was buffered beyond it → `live`. Access is asked every `ACCESS_MS` besides.
+ *
+ * What the stream does not have any more, or has not at all, the archive has; as long as it has it, Postgres is not asked. A catch-up
+ * is done in pieces, a chunk each, so that others have their turn in between (`fair-line.ts`), and is nowhere while its client reads.
  */
 import { START, claims, type ClaimedPosition, type Position } from '../domain/position.ts'
+import type { Rejection } from '../domain/rejections.ts'
 import type { Access } from '../commands/access.ts'
-import { frameOf, type LogEvent } from '../log/codec.ts'
+import { frameOf, withoutDeleted, type LogEvent } from '../log/codec.ts'
 import { chainOf } from '../log/chain.ts'
 import { LogFault, type RoomLog } from '../log/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -21,8 +25,12 @@ const CHUNK_EVENTS_FIRST = 50
 const CHUNK_EVENTS = 500
 /** What a chunk should come to: 500 messages of 8,000 characters would be 4 MB for each of many sockets that catch up. */
 const CHUNK_BYTES = 262_144
-/** What is written at once, before waiting for the client to read: less than any outbox may hold. */
+/** The same for a client that does not take all of one at once: what it does not take is read again. */
+const CHUNK_BYTES_SLOW = 65_536
+/** What is written at once, before looking whether the client reads: less than any outbox may hold. */
 const RUN_BYTES = 32_768
+/** A catch-up that takes longer asks for access again as often. */
+export const ACCESS_MS = 1000
 /** How long the tail may take to hear what the client has heard already. */
 const TAIL_MS = 10_000
 const TAIL_PAUSE_MS = 25
@@ -31,6 +39,10 @@ export interface ResumeOptions {
   log: RoomLog
   /** Events of any age, for what the stream does not have any more. */
   readArchive: (roomId: string, after: number, limit: number) => Promise<LogEvent[]>
+  /** The events of the archive at these seqs. */
+  archivedAt: (roomId: string, seqs: readonly number[]) => Promise<LogEvent[]>
+  /** Last seq of a hole right behind this seq, which neither has and somebody skipped by hand; undefined if there is none. */
+  holeAfter?: (roomId: string, seq: number) => Promise<number | undefined>
   access: Access
   metrics: Metrics
 }
@@ -43,160 +55,289 @@ export interface ResumeRequest {
   readonly after: ClaimedPlace | undefined
   /** The client may see events with seq > `from` only. */
   readonly from: number
+  /** Whether the client's user is in the room, not only looking in. */
+  readonly inside: boolean
   /** True once the subscriber has left: stop. */
   readonly gone: () => boolean
 }
 
+export type Progress =
+  | 'live'
+  /** The subscriber has left. */
+  | 'gone'
+  /** There is more to read: call again. */
+  | 'again'
+  /** Call again after this. */
+  | { readonly until: Promise<unknown> }
+
+/**
+ * Does the next piece of the catch-up. Throws LogFault and AccessLost; the subscriber is then still in the feed, not live, and
+ * nothing more is to be called.
+ */
+export type CatchUp = () => Promise<Progress>
+
 /** The subscriber may not read the room any more. */
 export class AccessLost extends Error {
   override name = 'AccessLost'
+  readonly rejection: Rejection
+  constructor (rejection: Rejection) {
+    super(rejection.message)
+    this.rejection = rejection
+  }
 }
 
-export function createResume ({ log, readArchive, access, metrics }: ResumeOptions): (request: ResumeRequest) => Promise<void> {
-  /** Brings the subscriber to live. Throws LogFault and AccessLost; the subscriber is then still in the feed, not live. */
-  return async request => {
-    const { feed, subscriber, after, gone } = request
-    const { roomId } = feed
-    let position = after === undefined ? feed.position() : await settle(request, after)
-    let synced = false
-    let waitedMs = 0
-    let limit = CHUNK_EVENTS_FIRST
+export function createResume (options: ResumeOptions): (request: ResumeRequest) => CatchUp {
+  return request => {
+    const resuming = new Resuming(options, request)
+    return async () => await resuming.step()
+  }
+}
+
+class Resuming {
+  readonly #deps: ResumeOptions
+  readonly #request: ResumeRequest
+  /** Everything up to here was sent, or is known to the client. */
+  #position: Position | undefined
+  #from: number
+  #inside: boolean
+  #synced = false
+  #waitedMs = 0
+  #askedAt = performance.now()
+  #limit = CHUNK_EVENTS_FIRST
+  /** The stream does not have what is before this seq. */
+  #hotFrom = 0
+
+  constructor (deps: ResumeOptions, request: ResumeRequest) {
+    this.#deps = deps
+    this.#request = request
+    this.#from = request.from
+    this.#inside = request.inside
+  }
+
+  async step (): Promise<Progress> {
+    const { feed, subscriber, after, gone } = this.#request
+    this.#position ??= after === undefined ? feed.position() : await this.#settle(after)
     while (!gone()) {
-      if (subscriber.reset !== undefined) {
-        const { reset } = subscriber
-        subscriber.reset = undefined
-        if (reset.seq < position.seq) position = tell(request, 'parted', reset)
-      }
+      this.#heedReset()
+      const position = this.#position
       const head = feed.position()
-      if (position.seq > head.seq) { // the client has heard from another node what this tail has not yet
-        if (waitedMs >= TAIL_MS) throw new LogFault('unavailable', 'the tail is behind')
-        waitedMs += TAIL_PAUSE_MS
-        await new Promise(resolve => setTimeout(resolve, TAIL_PAUSE_MS))
-        continue
-      }
-      if (!synced && position.seq < head.seq) {
-        subscriber.outbox.send({ type: 'sync', room_id: roomId, from: position.seq, to: head.seq, source: 'log' })
-        synced = true
-      }
+      if (position.seq > head.seq) return this.#awaitTail()
       if (subscriber.state === 'catching up' && position.seq < head.seq && head.seq - position.seq <= BUFFER_EVENTS / 2) {
         feed.buffer(subscriber) // no await since `head` was read: the buffer begins right after it
-        await checkAccess(request)
+        await this.#askAccess()
         continue
       }
       const cutOff = subscriber.state === 'buffering' ? bufferStart(subscriber, feed) : head.seq
       if (position.seq < cutOff) {
-        const { bytes, ...reached } = await readOn(request, position, Math.min(limit, cutOff - position.seq))
-        if (bytes > 0) limit = Math.max(1, Math.min(CHUNK_EVENTS, Math.floor(CHUNK_BYTES * (reached.seq - position.seq) / bytes)))
-        position = reached
+        if (!await this.#readOn(position, cutOff)) {
+          feed.unbuffer(subscriber) // what comes while the client reads is read from the log
+          return { until: subscriber.outbox.drained() }
+        }
+        if (performance.now() - this.#askedAt >= ACCESS_MS) await this.#askAccess()
+        if (subscriber.state === 'catching up') return 'again'
       } else if ((feed.chainAt(position.seq) ?? position.chain) !== position.chain) {
-        position = await goBack(request, position)
+        this.#position = await this.#goBack(position)
       } else {
-        const next = subscriber.buffer.filter(({ seq }) => seq > position.seq)
-        if (next.length > 0) subscriber.outbox.push(Buffer.concat(next.map(({ frame }) => frame)))
-        // No await from the look at the feed to here: the first live event is the one after feed.position().
-        feed.live(subscriber)
-        metrics.resumes.inc({ result: synced ? 'caught up' : 'at head' })
-        const { seq, chain } = feed.position()
-        subscriber.outbox.send({ type: 'live', room_id: roomId, seq, chain })
-        return
+        this.#becomeLive(position)
+        return 'live'
       }
     }
+    return 'gone'
   }
 
-  function tell ({ feed, subscriber }: ResumeRequest, reason: 'parted' | 'membership', position: Position): Position {
-    metrics.resets.inc({ reason })
+  /** No await since the look at the feed: the first live event is the one after feed.position(). */
+  #becomeLive (position: Position): void {
+    const { feed, subscriber } = this.#request
+    const next = subscriber.buffer.filter(({ seq }) => seq > position.seq)
+    if (next.length > 0) subscriber.outbox.push(Buffer.concat(next.map(({ frame }) => frame)))
+    feed.live(subscriber)
+    this.#deps.metrics.resumes.inc({ result: this.#synced ? 'caught up' : 'at head' })
+    const { seq, chain } = feed.position()
+    subscriber.outbox.send({ type: 'live', room_id: feed.roomId, seq, chain })
+  }
+
+  /** The client has heard from another node what this tail has not yet. */
+  #awaitTail (): Progress {
+    if (this.#waitedMs >= TAIL_MS) throw new LogFault('unavailable', 'the tail is behind')
+    this.#waitedMs += TAIL_PAUSE_MS
+    return { until: new Promise(resolve => setTimeout(resolve, TAIL_PAUSE_MS)) }
+  }
+
+  /** The tail has found that histories parted, while this was on its way. */
+  #heedReset (): void {
+    const { subscriber } = this.#request
+    const { reset } = subscriber
+    if (reset === undefined) return
+    subscriber.reset = undefined
+    if (reset.seq < this.#position!.seq) this.#position = this.#tell('parted', reset)
+  }
+
+  #tell (reason: 'parted' | 'membership' | 'erased', position: Position): Position {
+    const { feed, subscriber } = this.#request
+    this.#deps.metrics.resets.inc({ reason })
     subscriber.outbox.send(resetFrame(feed.roomId, reason, position))
     return position
   }
 
-  /** Sends at most `limit` events of the log after `position`, as the client reads them; returns the position reached, and what it took. */
-  async function readOn (request: ResumeRequest, position: Position, limit: number): Promise<Position & { bytes: number }> {
-    const { feed: { roomId }, subscriber: { outbox }, gone } = request
-    const last = position.seq + limit
-    let events = await log.read(roomId, position.seq, limit)
-    if (events.length > 0 && events[0]!.seq > position.seq + 1) events = await readArchive(roomId, position.seq, limit)
+  /** Asks whether the room may still be read, and from where. Throws AccessLost. */
+  async #askAccess (): Promise<void> {
+    const { feed, userId } = this.#request
+    this.#askedAt = performance.now()
+    const reading = await this.#deps.access.reading(feed.roomId, userId)
+    if (!reading.allowed) throw new AccessLost(reading.rejection)
+    if (!reading.inside && !this.#inside) return // who only looks in keeps the place at which they came
+    this.#inside = reading.inside
+    if (reading.from <= this.#from) return
+    this.#from = reading.from
+    if (this.#position!.seq < this.#from) this.#position = this.#tell('membership', await this.#positionAt(this.#from))
+  }
+
+  /** Sends the next events after `position`, at most up to `last`. False: the client has to read before it takes more. */
+  async #readOn (position: Position, last: number): Promise<boolean> {
+    const { feed, subscriber: { outbox }, gone } = this.#request
+    if (!outbox.isDrained()) return false
+    const { events, source } = await this.#read(position.seq, Math.min(this.#limit, last - position.seq))
     let { seq, chain } = position
-    const frames: Buffer[] = []
+    const chunk: Array<{ at: Position, frame: Buffer }> = []
+    let bytes = 0
     for (const event of events) {
-      if (event.seq !== seq + 1 || event.seq > last || event.chain !== chainOf(chain, event.event_id)) break
+      if (event.seq !== seq + 1 || event.seq > last || (event.chain !== chainOf(chain, event.event_id) && !isBehindHole({ seq, chain }))) break
+      const frame = wireFrame(frameOf(feed.roomId, event))
       seq = event.seq
       chain = event.chain
-      frames.push(wireFrame(frameOf(roomId, event)))
+      bytes += frame.length
+      chunk.push({ at: { seq, chain }, frame })
     }
-    if (frames.length === 0) return { ...await goBack(request, position), bytes: 0 }
-    let bytes = 0
-    for (let run: Buffer[] = [], size = 0, i = 0; i < frames.length && !gone(); i++) {
-      run.push(frames[i]!)
-      size += frames[i]!.length
-      if (size < RUN_BYTES && i < frames.length - 1) continue
-      outbox.push(run.length === 1 ? run[0]! : Buffer.concat(run))
-      await outbox.drained()
-      bytes += size
-      run = []
+    if (chunk.length === 0) {
+      this.#position = await this.#goBack(position)
+      return true
+    }
+    if (gone()) return true
+    if (!this.#synced) outbox.send({ type: 'sync', room_id: feed.roomId, from: position.seq, to: feed.position().seq, source })
+    this.#synced = true
+    const taken = this.#offer(chunk)
+    const aim = taken === chunk.length ? CHUNK_BYTES : CHUNK_BYTES_SLOW
+    this.#limit = Math.max(1, Math.min(CHUNK_EVENTS, Math.floor(aim * chunk.length / bytes)))
+    return taken === chunk.length
+  }
+
+  /** Gives the client a chunk, run by run; returns how many events of it were taken. */
+  #offer (chunk: ReadonlyArray<{ at: Position, frame: Buffer }>): number {
+    const { outbox } = this.#request.subscriber
+    let taken = 0
+    let size = 0
+    for (let i = 0; i < chunk.length; i++) {
+      size += chunk[i]!.frame.length
+      if (size < RUN_BYTES && i < chunk.length - 1) continue
+      const run = chunk.slice(taken, i + 1)
+      if (!outbox.offer(run.length === 1 ? run[0]!.frame : Buffer.concat(run.map(({ frame }) => frame)))) break
+      taken = i + 1
       size = 0
+      this.#position = chunk[i]!.at
     }
-    metrics.eventsOut.inc(frames.length)
-    return { seq, chain, bytes }
+    this.#deps.metrics.eventsOut.inc(taken)
+    return taken
+  }
+
+  /** Events after `after`: from the stream, or from the archive where the stream begins later or is not there. */
+  async #read (after: number, limit: number): Promise<{ events: LogEvent[], source: 'log' | 'archive' }> {
+    const { log, readArchive } = this.#deps
+    const { feed } = this.#request
+    if (after + 1 >= this.#hotFrom) {
+      const head = feed.position()
+      const events = await log.read(feed.roomId, after, limit)
+      if (events[0]?.seq === after + 1) return { events, source: 'log' }
+      this.#hotFrom = events[0]?.seq ?? head.seq + 1
+    }
+    // Deletes before events: a delete is forgotten only once the archive has applied it, so what is read after that has the tombstone.
+    const deleted = await log.deletedAfter(feed.roomId, after)
+    const events = await readArchive(feed.roomId, after, limit)
+    return { events: events.map(event => withoutDeleted(event, deleted)), source: 'archive' }
   }
 
   /** The log does not go on from `position`: it has parted meanwhile, or it cannot be read now. */
-  async function goBack (request: ResumeRequest, position: Position): Promise<Position> {
-    const { feed, from } = request
-    const { fenced, heads } = await log.heads([feed.roomId])
+  async #goBack (position: Position): Promise<Position> {
+    const back = await this.#common([position], await this.#head())
+    if (back.seq !== position.seq) return this.#tell('parted', back)
+    const behind = await this.#behindHole(position.seq)
+    if (behind === undefined) throw new LogFault('unavailable', `the log does not go on after seq ${position.seq}`)
+    return this.#tell('erased', behind)
+  }
+
+  /** The end of the hole that begins right behind `seq`. What the chain was there, nobody knows, unless it is the head. */
+  async #behindHole (seq: number): Promise<Position | undefined> {
+    const { roomId } = this.#request.feed
+    const to = await this.#deps.holeAfter?.(roomId, seq)
+    return to === undefined ? undefined : { seq: to, chain: (await this.#chainsAt([{ seq: to }])).get(to) ?? START.chain }
+  }
+
+  /** The head as Redis has it now. */
+  async #head (): Promise<Position> {
+    const { roomId } = this.#request.feed
+    const { fenced, heads } = await this.#deps.log.heads([roomId])
     if (fenced) throw new LogFault('fenced', 'the partition is fenced')
-    const back = await common(feed, [position], heads.get(feed.roomId) ?? START, from)
-    if (back.seq === position.seq) throw new LogFault('unavailable', `the log does not go on after seq ${position.seq}`)
-    return tell(request, 'parted', back)
+    return heads.get(roomId) ?? START
   }
 
   /** The position from which the client goes on; tells the client if it is another than claimed. */
-  async function settle (request: ResumeRequest, after: ClaimedPlace): Promise<Position> {
-    const { feed, from } = request
-    let head = feed.position()
+  async #settle (after: ClaimedPlace): Promise<Position> {
+    let head = this.#request.feed.position()
     if (claims(after, head)) return head
-    if (after.seq >= head.seq) { // perhaps the tail is behind
-      const { fenced, heads } = await log.heads([feed.roomId])
-      if (fenced) throw new LogFault('fenced', 'the partition is fenced')
-      head = heads.get(feed.roomId) ?? START
-    }
-    const position = await common(feed, [after, ...after.also ?? []], head, from)
+    if (after.seq >= head.seq) head = await this.#head() // perhaps the tail is behind
+    const position = await this.#common([after, ...after.also ?? []], head)
     if (claims(after, position)) return position
-    return tell(request, after.seq < from && position.seq === from ? 'membership' : 'parted', position)
+    return this.#tell(after.seq < this.#from && position.seq === this.#from ? 'membership' : 'parted', position)
   }
 
   /** The newest of `claimed` that the log has, at or below its head; else the first that this client may see. */
-  async function common (feed: Feed, claimed: readonly ClaimedPosition[], head: Position, from: number): Promise<Position> {
-    const wanted = claimed.filter(({ seq }) => seq <= head.seq && seq >= from).sort((a, b) => b.seq - a.seq)
-    const chains = await chainsAt(feed, [...wanted.map(({ seq }) => seq), from])
-    for (const claim of wanted) {
-      const chain = chains.get(claim.seq)
-      if (chain !== undefined && claims(claim, { seq: claim.seq, chain })) return { seq: claim.seq, chain }
+  async #common (claimed: readonly ClaimedPosition[], head: Position): Promise<Position> {
+    const wanted = claimed.filter(({ seq }) => seq <= head.seq && seq >= this.#from).sort((a, b) => b.seq - a.seq)
+    for (const some of [wanted.slice(0, 1), wanted.slice(1)]) { // nearly always the newest is good: the others are asked for only if not
+      const chains = await this.#chainsAt(some)
+      for (const claim of some) {
+        const chain = chains.get(claim.seq)
+        if (chain !== undefined && claims(claim, { seq: claim.seq, chain })) return { seq: claim.seq, chain }
+        if (isBehindHole(claim) && (await this.#behindHole(claim.seq - 1))?.seq === claim.seq) return { seq: claim.seq, chain: START.chain }
+      }
     }
-    return { seq: from, chain: chains.get(from) ?? START.chain }
+    return await this.#positionAt(this.#from)
   }
 
-  /** Chains of the log at these seqs: from memory, the stream, or the archive. */
-  async function chainsAt (feed: Feed, seqs: readonly number[]): Promise<Map<number, string>> {
+  async #positionAt (seq: number): Promise<Position> {
+    const chain = (await this.#chainsAt([{ seq }])).get(seq)
+    if (chain !== undefined) return { seq, chain }
+    const behind = await this.#behindHole(seq)
+    if (behind === undefined) throw new LogFault('unavailable', `neither log nor archive has seq ${seq}`)
+    return behind
+  }
+
+  /** Chains of the log at the seqs of these claims: from memory, the stream, or the archive. */
+  async #chainsAt (claimed: readonly ClaimedPosition[]): Promise<Map<number, string>> {
+    const { log, archivedAt } = this.#deps
+    const { feed } = this.#request
     const chains = new Map<number, string>([[0, START.chain]])
-    for (const seq of seqs) {
+    for (const { seq } of claimed) {
       const chain = feed.chainAt(seq)
       if (chain !== undefined) chains.set(seq, chain)
     }
-    const unknown = seqs.filter(seq => !chains.has(seq))
+    const unknown = claimed.filter(({ seq }) => !chains.has(seq))
     if (unknown.length === 0) return chains
-    for (const [seq, chain] of await log.chainsAt(feed.roomId, unknown)) chains.set(seq, chain)
-    for (const seq of unknown) {
-      if (chains.has(seq)) continue
-      const [event] = await readArchive(feed.roomId, seq - 1, 1)
-      if (event?.seq === seq) chains.set(seq, event.chain)
+    const hot = await log.at(feed.roomId, [...new Set(unknown.flatMap(({ seq }) => [seq, seq + 1]))])
+    for (const { seq, chain } of unknown) {
+      const [here, next] = [hot.get(seq), hot.get(seq + 1)]
+      if (here !== undefined) chains.set(seq, here.chain)
+      // The place right before the stream's first entry proves itself by what follows it.
+      else if (chain !== undefined && next !== undefined && chainOf(chain, next.event_id) === next.chain) chains.set(seq, chain)
     }
+    const cold = unknown.flatMap(({ seq }) => chains.has(seq) ? [] : [seq])
+    if (cold.length > 0) for (const { seq, chain } of await archivedAt(feed.roomId, cold)) chains.set(seq, chain)
     return chains
   }
+}
 
-  async function checkAccess ({ feed, userId }: ResumeRequest): Promise<void> {
-    const reading = await access.reading(feed.roomId, userId)
-    if (!reading.allowed) throw new AccessLost(feed.roomId)
-  }
+/** Whether this is the end of a hole, as it was told with `erased`: what follows it cannot be checked against it. */
+function isBehindHole ({ seq, chain }: ClaimedPosition): boolean {
+  return seq > 0 && chain === START.chain
 }
 
 /** The last seq before the buffer: what must be read from the log. */

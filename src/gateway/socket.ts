@@ -4,19 +4,26 @@
  * that wait [G7].
  */
 import type { WebSocket } from 'ws'
+import type { Direct } from '../commands/direct.ts'
 import type { Commands, Outcome } from '../commands/request.ts'
 import type { Config } from '../config.ts'
-import type { Command } from '../domain/commands.ts'
 import { CONTENT_CHARS_MAX } from '../domain/events.ts'
 import { reject, type Rejection } from '../domain/rejections.ts'
+import { TokenBucket, type Bucket } from '../limits/bucket.ts'
+import { LogFault } from '../log/log.ts'
+import type { Status } from '../log/presence.ts'
 import type { Logger } from '../telemetry/logging.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { TokenBucket, type Bucket } from './bucket.ts'
 import { CLOSE, type CloseName } from './close-codes.ts'
+import { commandOf, isCommandFrame, type CommandFrame } from './frame-commands.ts'
 import { readFrame, type ClientFrame, type ClaimedPlace } from './frames.ts'
+import type { MarkFrames } from './marks.ts'
+import type { Memberships } from './memberships.ts'
 import type { Outbox, Outboxes } from './outbox.ts'
+import type { People } from './people.ts'
 import { SESSION, type Input, type Phase } from './session.ts'
 import type { Subscriptions } from './subscriptions.ts'
+import type { Typing } from './typing.ts'
 
 /** Milliseconds that a closing socket has before it is cut. */
 const CLOSING_MS = 3000
@@ -28,15 +35,33 @@ const BYTES_PER_TOKEN = 4096
 /** How long a socket that sends too fast is not read. Between two reads of 64 KiB it costs others nothing. */
 const TOO_FAST_MS = 1000
 
+/** Frames that may wait while a token is checked; they come out of one read, of at most 64 KiB. */
+const FRAMES_WAITING_MAX = 1000
+/** When to come again with a token that could not be checked. */
+const TOKEN_RETRY_MS = 1000
+
+/** What can be stored as the name of a device. */
+const DEVICE = /^[^\p{Cc}\p{Cs}]+$/u
+
 /** What a checked token says. Epoch milliseconds. */
 export interface Identity { readonly user_id: string, readonly session_id: string, readonly expires_at: number }
 
 export interface SocketOptions {
   config: Config
   commands: Commands
+  direct: Direct
+  /** Makes the user's inbox if there is none. */
+  ensureInbox: (userId: string) => Promise<Outcome>
   subscriptions: Subscriptions
-  outboxes: Outboxes
-  verify: (token: string) => Identity | undefined
+  memberships: Memberships
+  people: People
+  typing: Typing
+  marks: MarkFrames
+  outboxes: Pick<Outboxes, 'open'>
+  /** Whose token this is, if it is good; at once where nobody must be asked. */
+  verify: (token: string) => Identity | undefined | Promise<Identity | undefined>
+  /** Who holds this ticket, which is used up by it. */
+  redeem: (ticket: string) => Promise<Identity | undefined>
   /** True if this user may have one more connection here. */
   admit: (userId: string) => boolean
   release: (userId: string) => void
@@ -49,6 +74,8 @@ export interface SocketOptions {
 /** How the client came: what stood in the URL and the headers. */
 export interface Arrival {
   readonly token?: string | undefined
+  /** Instead of a token. */
+  readonly ticket?: string | undefined
   readonly room_id?: string | undefined
   readonly after?: number | undefined
   /** The one of the two that could not be read. */
@@ -69,7 +96,12 @@ export class Connection {
   #holds = 0
   #tooFast = false
   #alive = true
+  /** Frames that came while a token is being checked. */
+  #waiting: ClientFrame[] | undefined
   readonly outbox: Outbox
+  /** What the user says of themselves on this device. */
+  status: Status = 'online'
+  #device: string | undefined
 
   constructor (ws: WebSocket, deps: SocketOptions, arrival: Arrival) {
     const { config, clock } = deps
@@ -86,11 +118,17 @@ export class Connection {
       deps.logger.debug({ reason: error.message }, 'a socket failed')
       this.#cutSoon()
     })
-    if (arrival.token === undefined) this.#greeting = setTimeout(() => { this.end('token_expired') }, config.HELLO_MS)
-    else this.#authenticate(arrival.token)
+    this.#greeting = setTimeout(() => { this.end('token_expired') }, config.HELLO_MS)
+    if (arrival.token !== undefined) this.#authenticate(deps.verify(arrival.token))
+    else if (arrival.ticket !== undefined) this.#authenticate(deps.redeem(arrival.ticket))
   }
 
   get userId (): string | undefined { return this.#identity?.user_id }
+  /** Of the token that was shown last. */
+  get sessionId (): string | undefined { return this.#identity?.session_id }
+
+  /** What the client calls its device, else the session. */
+  get device (): string { return this.#device ?? this.sessionId ?? this.id }
 
   /** Ends the connection from the server's side: `bye`, then the close code. */
   end (name: CloseName, retryAfterMs?: number): void {
@@ -102,14 +140,20 @@ export class Connection {
     this.#ws.terminate()
   }
 
+  /** Ends the connection when its token has run out. */
+  expire (now: number): void {
+    if (this.#identity !== undefined && this.#identity.expires_at <= now) this.end('token_expired')
+  }
+
   /** One heartbeat: heads that moved, a ping, and whether the client still lives. */
-  beat (now: number): void {
+  beat (): void {
     if (this.#phase !== 'open' && this.#phase !== 'greeting') return
-    if (this.#identity !== undefined && this.#identity.expires_at <= now) return this.end('token_expired')
     if (!this.#alive) return this.end('silent')
     this.#alive = false
     this.#ws.ping()
-    if (this.#phase === 'open') this.outbox.send({ type: 'heartbeat', heads: this.#deps.subscriptions.movedHeads(this) })
+    if (this.#phase !== 'open') return
+    this.outbox.send({ type: 'heartbeat', heads: this.#deps.subscriptions.movedHeads(this) })
+    void this.#deps.memberships.look(this)
   }
 
   #step (input: Input, act: (action: string) => void): void {
@@ -130,13 +174,21 @@ export class Connection {
     } else if (waitMs > 0) {
       this.#error(read.frame, reject('rate_limited', undefined, waitMs))
     } else {
-      const { frame } = read
-      this.#step(frame.type === 'hello' ? 'hello' : 'frame', action => {
-        if (frame.type === 'hello') this.#onHello(frame)
-        else if (action === 'refuse') this.#error(frame, reject('unauthenticated', 'Say hello with a token first'))
-        else this.#serve(frame)
-      })
+      this.#onFrame(read.frame)
     }
+  }
+
+  #onFrame (frame: ClientFrame): void {
+    if (this.#waiting !== undefined) {
+      if (this.#waiting.length < FRAMES_WAITING_MAX) this.#waiting.push(frame)
+      else this.#error(frame, reject('rate_limited', undefined, TOO_FAST_MS))
+      return
+    }
+    this.#step(frame.type === 'hello' ? 'hello' : 'frame', action => {
+      if (frame.type === 'hello') this.#onHello(frame)
+      else if (action === 'refuse') this.#error(frame, reject('unauthenticated', 'Say hello with a token first'))
+      else this.#serve(frame)
+    })
   }
 
   #onBadFrame ({ rejection, ref, field }: { rejection: Rejection, ref?: number, field?: string }): void {
@@ -146,15 +198,61 @@ export class Connection {
   }
 
   #onHello (frame: ClientFrame & { type: 'hello' }): void {
-    if (frame.token !== undefined && !this.#authenticate(frame.token, frame)) return
+    if (frame.token !== undefined) return this.#authenticate(this.#deps.verify(frame.token), frame, () => { this.#serveHello(frame) })
     if (this.#identity === undefined) return this.#error(frame, reject('unauthenticated', 'The hello needs a token'))
-    if (frame.token === undefined) this.#welcome()
-    if (frame.ref !== undefined) this.outbox.send({ type: 'ack', ref: frame.ref })
-    for (const [roomId, after] of Object.entries(frame.resume?.rooms ?? {})) this.#subscribe(roomId, after)
+    this.#welcome()
+    this.#serveHello(frame)
   }
 
-  #authenticate (token: string, frame: { ref?: number | undefined } = {}): boolean {
-    const identity = this.#deps.verify(token)
+  #serveHello (frame: ClientFrame & { type: 'hello' }): void {
+    if (frame.ref !== undefined) this.outbox.send({ type: 'ack', ref: frame.ref })
+    if (frame.device_id !== undefined && DEVICE.test(frame.device_id)) this.#device = frame.device_id
+    const { all, inbox, rooms = {} } = frame.resume ?? {}
+    for (const [roomId, after] of Object.entries(rooms)) this.#subscribe(roomId, after)
+    if (inbox !== undefined) void this.#subscribeInbox(inbox)
+    if (all === true) void this.#followAll(new Set([...Object.keys(rooms), ...inbox === undefined ? [] : [this.userId!]]))
+  }
+
+  /** All rooms that the user is in, the inbox among them. @param named those that were asked for by themselves */
+  async #followAll (named: ReadonlySet<string>): Promise<void> {
+    if (!named.has(this.userId!)) await this.#deps.ensureInbox(this.userId!) // where it cannot be made now, its news will come as a signal
+    if (this.#phase === 'open') await this.#deps.memberships.follow(this, named)
+  }
+
+  /** It is made when somebody first wants to follow it, so that nothing can come into it unheard. */
+  async #subscribeInbox (after: ClaimedPlace): Promise<void> {
+    const roomId = this.userId!
+    const made = await this.#deps.ensureInbox(roomId)
+    if (this.#phase !== 'open') return
+    if (made.ok) this.#subscribe(roomId, after)
+    else this.outbox.send({ type: 'error', room_id: roomId, ...made.rejection })
+  }
+
+  /** Goes on with `then` if the token is good. While somebody must be asked about it, nothing is read or served; the hello's deadline holds. */
+  #authenticate (checked: Identity | undefined | Promise<Identity | undefined>, frame: { ref?: number | undefined } = {}, then = () => {}): void {
+    if (!(checked instanceof Promise)) {
+      if (this.#isAdmitted(checked, frame)) then()
+      return
+    }
+    this.#waiting = []
+    this.#hold()
+    void checked.then(identity => {
+      if (this.#isAdmitted(identity, frame)) then()
+    }, error => {
+      this.#deps.logger.debug({ reason: (error as Error).message }, 'a token could not be checked')
+      this.#error(frame, reject('unavailable', undefined, TOKEN_RETRY_MS))
+      this.end('token_expired', TOKEN_RETRY_MS)
+    }).finally(() => {
+      const frames = this.#waiting ?? []
+      this.#waiting = undefined
+      this.#release()
+      for (const frame of frames) this.#onFrame(frame)
+    })
+  }
+
+  /** Takes the token's identity as that of the connection; false if it may not be, which is answered then. */
+  #isAdmitted (identity: Identity | undefined, frame: { ref?: number | undefined }): boolean {
+    if (this.#phase === 'ending' || this.#phase === 'ended') return false // meanwhile
     const known = this.#identity
     if (identity === undefined || (known !== undefined && known.user_id !== identity.user_id)) {
       this.#deps.metrics.authFailures.inc({ reason: 'socket_token' })
@@ -169,6 +267,7 @@ export class Connection {
     clearTimeout(this.#greeting)
     this.#identity = identity
     this.#step('token good', () => { this.#welcome() })
+    if (known === undefined) this.#deps.people.enter(this)
     const { room_id, after, wrong } = this.#arrival ?? {}
     this.#arrival = undefined
     if (wrong !== undefined) this.outbox.send({ type: 'error', ...reject('bad_frame', `The query's ${wrong} is wrong`), field: wrong })
@@ -189,6 +288,10 @@ export class Connection {
   }
 
   #serve (frame: ClientFrame): void {
+    if (isCommandFrame(frame)) {
+      if (frame.type === 'message' && frame.room_id !== undefined) this.#deps.typing.wrote(this, frame.room_id)
+      return this.#execute(frame)
+    }
     switch (frame.type) {
       case 'ping':
         this.outbox.send({ type: 'pong', ...refOf(frame) })
@@ -200,25 +303,50 @@ export class Connection {
         this.#deps.subscriptions.remove(this, frame.room_id)
         this.outbox.send({ type: 'ack', ...refOf(frame), room_id: frame.room_id })
         break
-      case 'message':
-        this.#execute(frame, { type: 'message', room_id: frame.room_id, content: frame.content, reply_to: frame.reply_to })
+      case 'typing':
+        this.#answerTaken(frame, this.#deps.typing.heard(this, frame.room_id, frame.active))
         break
-      case 'join':
-      case 'leave':
-        this.#execute(frame, { type: frame.type, room_id: frame.room_id })
+      case 'read':
+        this.#answerTaken(frame, this.#deps.marks.read(this, frame.room_id, frame.seq!))
+        break
+      case 'delivered':
+        this.#answerTaken(frame, this.#deps.marks.delivered(this, frame.rooms))
+        break
+      case 'presence':
+        this.status = frame.status
+        this.#deps.people.changed(this)
+        if (frame.ref !== undefined) this.outbox.send({ type: 'ack', ref: frame.ref })
         break
     }
+  }
+
+  /** Answers a frame that appends nothing: `ack` once it was taken, or what stands against it. It counts as a command under way. */
+  #answerTaken (frame: { ref?: number | undefined, room_id?: string }, taken: Promise<Rejection | number | undefined>): void {
+    const { config, logger } = this.#deps
+    this.#underWay += 1
+    if (this.#underWay === config.COMMANDS_IN_FLIGHT_MAX) this.#hold()
+    taken.catch((error: unknown) => {
+      if (!(error instanceof LogFault)) logger.error({ err: error }, 'a frame could not be served')
+      return reject(error instanceof LogFault && error.code === 'overloaded' ? 'overloaded' : 'unavailable', undefined, TOO_FAST_MS)
+    }).then(answer => {
+      if (this.#underWay === config.COMMANDS_IN_FLIGHT_MAX) this.#release()
+      this.#underWay -= 1
+      if (typeof answer === 'object') return this.#error(frame, answer)
+      if (frame.ref !== undefined) this.outbox.send({ type: 'ack', ref: frame.ref, room_id: frame.room_id, seq: answer }) // what is undefined is left out
+    })
   }
 
   #subscribe (roomId: string, after: ClaimedPlace | undefined, ref?: number): void {
     this.#deps.subscriptions.add(this, roomId, after, ref)
   }
 
-  #execute (frame: { ref?: number | undefined, client_id?: string | undefined, resend?: boolean | undefined }, command: Command): void {
-    const { commands, config } = this.#deps
+  #execute (frame: CommandFrame): void {
+    const { commands, direct, config } = this.#deps
     this.#underWay += 1
     if (this.#underWay === config.COMMANDS_IN_FLIGHT_MAX) this.#hold()
-    void commands.execute({ command, user_id: this.userId!, session: this.id, client_id: frame.client_id, resend: frame.resend }).then(outcome => {
+    const request = { command: commandOf(frame), user_id: this.userId!, session: this.id, by: this.#identity!.session_id, client_id: frame.client_id, resend: frame.resend }
+    const recipient = frame.type === 'message' && frame.room_id === undefined ? frame.recipient : undefined
+    void (recipient === undefined ? commands.execute(request) : direct.send(request, recipient)).then(outcome => {
       if (this.#underWay === config.COMMANDS_IN_FLIGHT_MAX) this.#release()
       this.#underWay -= 1
       this.#answer(frame, outcome)
@@ -263,6 +391,9 @@ export class Connection {
   #sayBye (name: CloseName, retryAfterMs?: number): void {
     const { code, reason, resume } = CLOSE[name]
     clearTimeout(this.#greeting)
+    this.#deps.typing.left(this)
+    this.#deps.people.leave(this) // before its subscriptions: they say who is told
+    this.#deps.memberships.leave(this)
     this.#deps.subscriptions.removeAll(this)
     this.outbox.send({ type: 'bye', code, reason, retry_after_ms: retryAfterMs ?? 0, resume })
     this.outbox.flush()
@@ -279,6 +410,9 @@ export class Connection {
   #onClose (code: number): void {
     this.#step('closed', () => {
       clearTimeout(this.#greeting)
+      this.#deps.typing.left(this)
+      this.#deps.people.leave(this)
+      this.#deps.memberships.leave(this)
       this.#deps.subscriptions.removeAll(this)
       if (this.userId !== undefined) this.#deps.release(this.userId)
       this.#deps.metrics.closes.inc({ code: CODES.has(code) ? String(code) : 'other' })

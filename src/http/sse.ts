@@ -39,6 +39,8 @@ export interface SseDeps {
   access: Access
   /** Opens a stream, or says why not; then nothing was written. */
   openStream: (opening: StreamOpening) => Rejection | undefined
+  /** Makes the user's inbox if there is none. */
+  ensureInbox: (userId: string) => Promise<unknown>
 }
 
 /** Of requests for a stream. */
@@ -84,6 +86,7 @@ export function sseRoutes (app: App, deps: SseDeps): void {
     if (ids.size > ROOMS_MAX) refuse('bad_request', `rooms must be at most ${ROOMS_MAX}`, 'rooms')
     const places = claimedIn(request, request.query.after, id => readPlacesId(id, ROOMS_MAX))
     // Of each room that may not be read the stream says so; of a stream without any it can be said before.
+    if (ids.has(identityOf(request).user_id)) await deps.ensureInbox(identityOf(request).user_id) // whoever wants to hear it finds one
     const readings = [...(await deps.access.readings([...ids], identityOf(request).user_id)).values()]
     const [first] = readings
     if (first?.allowed === false && readings.every(({ allowed }) => !allowed)) throw new Refusal(first.rejection)

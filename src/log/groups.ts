@@ -22,6 +22,8 @@ export interface Groups {
   news: (partition: number, cursor: number, limit: number) => Promise<News>
   /** The partition's counter now: a cursor that hears of everything appended from here on. */
   counter: (partition: number) => Promise<number>
+  /** Rooms of the partition whose last append is the longest ago, in that order. */
+  longestIdle: (partition: number, limit: number) => Promise<string[]>
   /**
    * All rooms of these partitions that Redis has, found by looking through every key: slow, for when there is reason to think that
    * entries of `active` were lost. Keys may be missed while they come and go.
@@ -62,6 +64,14 @@ export function createGroups ({ redis, keys }: { redis: Redis, keys: Keys }): Gr
     async counter (partition) {
       try {
         return Number(await redis.get(keys.count(partition)) ?? 0)
+      } catch (error) {
+        throw faultOf(error)
+      }
+    },
+
+    async longestIdle (partition, limit) {
+      try {
+        return await redis.zrange(keys.active(partition), '0', String(limit - 1))
       } catch (error) {
         throw faultOf(error)
       }

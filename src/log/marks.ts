@@ -51,6 +51,8 @@ export interface Marks {
   move: (mark: Mark) => Promise<number>
   /** The newest marks of a room; undefined where there are none, or too many ask. Throws LogFault. */
   of: (roomId: string) => Promise<RoomMarks | undefined>
+  /** How far the user has read: room → seq. Rooms that keep no such mark are absent. Throws LogFault. */
+  readBy: (roomIds: readonly string[], userId: string) => Promise<Map<string, number>>
   /** How far a device of the user has been delivered: room → seq. Rooms that keep no such mark are absent. Throws LogFault. */
   deliveredTo: (roomIds: readonly string[], userId: string, device: string) => Promise<Map<string, number>>
   /** Writes what waits. */
@@ -64,6 +66,8 @@ export interface MarksOptions {
   publisher: Publisher
   /** Most members of a room whose marks are kept and told. */
   roomMax: number
+  /** Told of each read mark that moved, and where to. */
+  onRead?: (mark: Mark, seq: number) => void
   clock: () => number
 }
 
@@ -79,7 +83,7 @@ export function marksFrame (roomId: string, { read = {}, delivered = {} }: Parti
   return { type: 'marks', room_id: roomId, read, delivered }
 }
 
-export function createMarks ({ redis, keys, peopleKeys, publisher, roomMax, clock }: MarksOptions): Marks {
+export function createMarks ({ redis, keys, peopleKeys, publisher, roomMax, onRead = () => {}, clock }: MarksOptions): Marks {
   /** Room → kind, user and device → what waits. */
   let waiting = new Map<string, Map<string, Waiting>>()
   let count = 0
@@ -121,14 +125,17 @@ export function createMarks ({ redis, keys, peopleKeys, publisher, roomMax, cloc
   /** Answers those who moved marks of a room, and tells the others. The room's answer begins at `at`; returns where it ends. */
   function tell (roomId: string, marks: readonly Waiting[], answer: readonly number[], at: number): number {
     const news: RoomMarks = { read: {}, delivered: {} }
-    for (const { mark: { kind, user_id, connection }, answers } of marks) {
+    for (const { mark, answers } of marks) {
+      const { kind, user_id, connection } = mark
       const moved = answer[at++] === 1
       const seq = answer[at++]!
       const newest = answer[at++]!
       for (const { resolve } of answers) resolve(seq)
       if (!moved) continue
       if (newest === seq) news[kind][user_id] = newest // another device of theirs may be further
-      if (kind === 'read') publisher.toUser(user_id, { type: 'frame', frame: marksFrame(roomId, { read: { [user_id]: seq } }), except: connection })
+      if (kind !== 'read') continue
+      publisher.toUser(user_id, { type: 'frame', frame: marksFrame(roomId, { read: { [user_id]: seq } }), except: connection })
+      onRead(mark, seq)
     }
     if (Object.keys(news.read).length + Object.keys(news.delivered).length > 0) publisher.toRoom(roomId, marksFrame(roomId, news))
     return at
@@ -142,6 +149,12 @@ export function createMarks ({ redis, keys, peopleKeys, publisher, roomMax, cloc
       if (device === undefined) marks[kind as Mark['kind']][user!] = Number(seq)
     }
     return Object.keys(hash).length === 0 ? undefined : marks
+  }
+
+  async function kept (roomIds: readonly string[], field: string): Promise<Map<string, number>> {
+    const found = await Promise.all(roomIds.map(async roomId => await redis.hget(peopleKeys.roomMarks(roomId), field))) // written together: one round trip
+      .catch((error: unknown) => { throw faultOf(error) })
+    return new Map(found.flatMap((seq, i) => seq === null ? [] : [[roomIds[i]!, Number(seq)]]))
   }
 
   return {
@@ -173,11 +186,8 @@ export function createMarks ({ redis, keys, peopleKeys, publisher, roomMax, cloc
       return await marks
     },
 
-    async deliveredTo (roomIds, userId, device) {
-      const found = await Promise.all(roomIds.map(async roomId => await redis.hget(peopleKeys.roomMarks(roomId), `delivered:${userId}:${device}`))) // written together: one round trip
-        .catch((error: unknown) => { throw faultOf(error) })
-      return new Map(found.flatMap((seq, i) => seq === null ? [] : [[roomIds[i]!, Number(seq)]]))
-    },
+    readBy: async (roomIds, userId) => await kept(roomIds, `read:${userId}`),
+    deliveredTo: async (roomIds, userId, device) => await kept(roomIds, `delivered:${userId}:${device}`),
 
     stop: flush,
   }

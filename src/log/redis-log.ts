@@ -85,8 +85,9 @@ export function createRedisLog ({ redis, keys, log }: { redis: Redis, keys: Keys
     },
 
     async read (roomId, after, limit) {
-      // What deletes a message comes after it, so deletes beyond `after` are all that can matter; and asked for second, none is missed.
-      const [entries, deleted] = await piped(redis.pipeline()
+      // What deletes a message comes after it, so deletes beyond `after` are all that can matter. In one moment: between the two a
+      // delete could be appended, or its mark go with a trim.
+      const [entries, deleted] = await piped(redis.multi()
         .xrange(keys.log(roomId), `${after + 1}-0`, '+', 'COUNT', limit)
         .zrangebyscore(keys.deleted(roomId), `(${after}`, '+inf')) as [Entry[], string[]]
       const gone = new Set(deleted.map(Number))
@@ -96,7 +97,7 @@ export function createRedisLog ({ redis, keys, log }: { redis: Redis, keys: Keys
     async at (roomId, seqs) {
       const found = new Map<number, LogEvent>()
       if (seqs.length === 0) return found
-      const pipeline = redis.pipeline()
+      const pipeline = redis.multi()
       for (const seq of seqs) pipeline.xrange(keys.log(roomId), `${seq}-0`, `${seq}-0`)
       const answers = await piped(pipeline.zrangebyscore(keys.deleted(roomId), `(${Math.min(...seqs)}`, '+inf'))
       const gone = new Set((answers.pop() as string[]).map(Number))

@@ -91,9 +91,9 @@ export function redacted (url: string): string {
   }
 }
 
-/** A Lua script, loaded from `lua/`; run by its digest, sent whole when the server does not know it (yet). */
-export function script (file: string): (client: Redis, keys: readonly string[], args: readonly string[]) => Promise<unknown> {
-  const source = readFileSync(new URL(`lua/${file}.lua`, import.meta.url), 'utf8')
+/** A Lua script, by its name in `lua/` or from elsewhere; run by its digest, sent whole when the server does not know it (yet). */
+export function script (file: string | URL): (client: Redis, keys: readonly string[], args: readonly string[]) => Promise<unknown> {
+  const source = readFileSync(file instanceof URL ? file : new URL(`lua/${file}.lua`, import.meta.url), 'utf8')
   const sha = hash('sha1', source, 'hex')
   return async (client, keys, args) => {
     try {

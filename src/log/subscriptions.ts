@@ -13,7 +13,8 @@ const PING_MS = 1500
 const PONG_MS = 2000
 
 export interface Listener {
-  onMessage: (text: string) => void
+  /** One listener may listen to many channels. */
+  onMessage: (text: string, channel: string) => void
   onReady: () => void
 }
 
@@ -31,7 +32,7 @@ export function createSubscriptions ({ client, logger }: { client: Redis, logger
   let again = false // asked for while a flush is under way, which may be about to fail
   let closed = false
 
-  client.on('smessage', (channel: string, text: string) => { listeners.get(channel)?.onMessage(text) })
+  client.on('smessage', (channel: string, text: string) => { listeners.get(channel)?.onMessage(text, channel) })
   client.on('ready', () => {
     for (const channel of listeners.keys()) wanted.add(channel)
     unwanted.clear()

@@ -12,6 +12,7 @@ import type { Logger } from '../telemetry/logging.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { chainOf } from './chain.ts'
 import type { LogEvent } from './codec.ts'
+import { isEphemeral, parseEphemeral, type Ephemeral } from './ephemeral.ts'
 import type { Keys } from './keys.ts'
 import { LogFault, type RoomLog } from './log.ts'
 import type { Subscriptions } from './subscriptions.ts'
@@ -27,6 +28,8 @@ export interface Follower {
   onEvents: (events: LogEvent[]) => void
   /** The history delivered beyond `position` is void; what follows continues from there. */
   onReset: (position: Position) => void
+  /** Ephemeral frames of the room, of which any may be missing. */
+  onEphemeral?: (ephemerals: readonly Ephemeral[]) => void
 }
 
 export interface Followed {
@@ -94,6 +97,7 @@ export function createTail ({ log, readArchive, subscriptions, keys, compareMs, 
   }
 
   function onBell (room: Room, text: string): void {
+    if (isEphemeral(text)) return room.follower.onEphemeral?.(parseEphemeral(text))
     if (room.reading) {
       room.news = true
       return
@@ -116,8 +120,11 @@ export function createTail ({ log, readArchive, subscriptions, keys, compareMs, 
     void catchUp(room)
   }
 
-  /** Reads the log from the room's position until there is no more; first looks for a common position where that is in doubt. */
-  async function catchUp (room: Room, inDoubt = false): Promise<void> {
+  /**
+   * Reads the log from the room's position until there is no more; first looks for a common position where that is in doubt.
+   * @param expected a seq that the log is known to have: where its stream ends before, the room is cold, and the archive has it
+   */
+  async function catchUp (room: Room, inDoubt = false, expected = 0): Promise<void> {
     if (room.reading) {
       room.news = true
       return
@@ -130,9 +137,12 @@ export function createTail ({ log, readArchive, subscriptions, keys, compareMs, 
         const events = await log.read(room.id, room.position.seq, CHUNK_EVENTS)
         if (rooms.get(room.id) !== room) return
         let run = contiguous(room, events)
-        if (run.length === 0 && events.length > 0) {
-          if (events[0]!.seq > room.position.seq + 1) run = contiguous(room, await readArchive(room.id, room.position.seq, CHUNK_EVENTS))
-          else if (await part(room)) continue
+        if (run.length === 0 && (events.length > 0 || expected > room.position.seq)) {
+          const goesOn = events[0]?.seq === room.position.seq + 1
+          const next = goesOn ? events : await readArchive(room.id, room.position.seq, CHUNK_EVENTS)
+          if (rooms.get(room.id) !== room) return
+          run = contiguous(room, next)
+          if (run.length === 0 && next[0]?.seq === room.position.seq + 1 && await part(room)) continue
           if (rooms.get(room.id) !== room) return
           if (run.length === 0) return again(room)
         }
@@ -156,9 +166,8 @@ export function createTail ({ log, readArchive, subscriptions, keys, compareMs, 
     const { fenced, heads } = await log.heads([room.id])
     if (fenced) throw new LogFault('fenced', 'the partition is fenced')
     const known = room.trace.positions()
-    const head = heads.get(room.id)?.seq ?? 0
-    const chains = await log.chainsAt(room.id, known.map(({ seq }) => seq).filter(seq => seq <= head))
-    const common = known.find(({ seq, chain }) => chains.get(seq) === chain) ?? START
+    const head = heads.get(room.id) ?? START
+    const common = await commonOf(room, known, head)
     if (rooms.get(room.id) !== room || common.seq >= room.position.seq) return false
     logger.error({ room: room.id, delivered: room.position, head, common }, 'histories parted: the log is not the one that was delivered')
     metrics.parted.inc({ where: 'tail' })
@@ -168,21 +177,33 @@ export function createTail ({ log, readArchive, subscriptions, keys, compareMs, 
     return true
   }
 
+  /** The newest of the known positions that the log has, in its stream or, as of a cold room, in the archive. */
+  async function commonOf (room: Room, known: readonly Position[], head: Position): Promise<Position> {
+    const within = known.filter(({ seq }) => seq <= head.seq)
+    const chains = new Map([[head.seq, head.chain]])
+    for (const [seq, chain] of await log.chainsAt(room.id, within.map(({ seq }) => seq))) chains.set(seq, chain)
+    for (const { seq, chain } of within) { // the newest first
+      if (!chains.has(seq)) for (const event of await readArchive(room.id, Math.max(0, seq - CHUNK_EVENTS), CHUNK_EVENTS)) chains.set(event.seq, event.chain)
+      if (chains.get(seq) === chain) return { seq, chain }
+    }
+    return START
+  }
+
   /** Compares heads with positions; what differs is read. */
   async function compare (some: readonly Room[]): Promise<void> {
     const before = some.map(room => room.position)
     try {
       const { fenced, heads } = await log.heads(some.map(({ id }) => id))
       if (fenced) throw new LogFault('fenced', 'a partition is fenced')
-      const behind: Array<[Room, boolean]> = []
+      const behind: Array<[room: Room, inDoubt: boolean, head: number]> = []
       some.forEach((room, i) => {
         const head = heads.get(room.id) ?? START
         const position = before[i]!
         const inDoubt = head.seq < position.seq || (head.seq === position.seq && head.chain !== position.chain)
-        if (rooms.get(room.id) === room && (inDoubt || head.seq > room.position.seq)) behind.push([room, inDoubt])
+        if (rooms.get(room.id) === room && (inDoubt || head.seq > room.position.seq)) behind.push([room, inDoubt, head.seq])
       })
       for (let i = 0; i < behind.length; i += READS_MAX) {
-        await Promise.all(behind.slice(i, i + READS_MAX).map(async ([room, inDoubt]) => { await catchUp(room, inDoubt) }))
+        await Promise.all(behind.slice(i, i + READS_MAX).map(async ([room, inDoubt, head]) => { await catchUp(room, inDoubt, head) }))
       }
     } catch (error) {
       for (const room of some) again(room, error)

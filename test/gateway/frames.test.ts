@@ -44,7 +44,7 @@ t.test('frozen v1 frames from clients are read today as on the day they were fro
 function played () {
   const sent: unknown[] = []
   const ws = Object.assign(new EventEmitter(), { OPEN: 1, readyState: 1, pause () {}, resume () {}, ping () {}, terminate () {}, close (code: number, reason: string) { sent.push({ closed: code, reason }) } })
-  const outbox = { send: (frame: object) => { sent.push(JSON.parse(JSON.stringify(frame))) }, push () {}, flush () {}, bytes: () => 0, drained: async () => {} }
+  const outbox = { send: (frame: object) => { sent.push(JSON.parse(JSON.stringify(frame))) }, push () {}, flush () {}, bytes: () => 0, offer: () => true, isDrained: () => true, drained: async () => {} }
   const deps: SocketOptions = {
     config: loadConfig({}),
     commands: {
@@ -52,9 +52,16 @@ function played () {
         ? { ok: true, changed: true, room_id, seq: 9121, chain: '9f86d081884c7d65', event_id: 'event', duplicate: false, durability: 'fsync' }
         : type === 'join' ? { ok: true, changed: false, room_id } : { ok: false, rejection: reject('not_member') },
     },
-    subscriptions: { add () {}, remove () {}, removeAll () {}, movedHeads: () => ({ [NOWHERE]: 9121 }) },
+    direct: { open: async () => ({ ok: false, rejection: reject('user_not_found') }), send: async () => ({ ok: false, rejection: reject('user_not_found') }) },
+    ensureInbox: async room_id => ({ ok: true, changed: false, room_id }),
+    subscriptions: { add () {}, remove () {}, removeAll () {}, has: () => false, roomsOf: () => [], room: () => 0, stats: () => ({ inside: 0, begun: 0, waiting: 0 }), movedHeads: () => ({ [NOWHERE]: 9121 }) },
+    memberships: { follow: async () => {}, onChanged: async () => {}, look: async () => {}, leave () {} },
+    people: { enter () {}, leave () {}, changed () {}, of: () => [], statusOf: () => undefined, here: () => [] },
+    typing: { heard: async () => undefined, wrote () {}, left () {}, size: () => 0, stop () {} },
+    marks: { read: async (_connection, _room, seq) => seq, delivered: async () => undefined, greet () {} },
     outboxes: { open: () => outbox },
     verify: token => token === 'good' ? { user_id: 'user', session_id: 'session', expires_at: Infinity } : undefined,
+    redeem: async () => undefined,
     admit: () => true,
     release: () => {},
     newId: () => 'connection',
@@ -80,7 +87,7 @@ t.test('frozen v1 frames to clients are sent today as on the day they were froze
   const { connection, say, sent } = played()
   for (const { client, server } of session) t.same(await say(client), server, client)
   sent.length = 0
-  connection.beat(0)
+  connection.beat()
   t.same(sent, [heartbeat])
   t.same(JSON.parse(JSON.stringify(resetFrame(NOWHERE, 'parted', { seq: 5, chain: '9f86d081884c7d65' }))), reset)
   t.same(Object.keys(CLOSE), Object.keys(byes), 'every close has its bye')
@@ -107,7 +114,7 @@ t.test('what is no frame is refused', async t => {
 
 t.test('the ref of a refused frame comes back where one can be read', async t => {
   t.match(outcome('{"type":"nonsense","ref":5}'), { ref: 5, field: 'type' })
-  t.match(outcome('{"type":"message","ref":5}'), { ref: 5, field: 'room_id' })
+  t.match(outcome('{"type":"message","ref":5,"content":"x"}'), { ref: 5, field: 'room_id' })
   for (const ref of ['"5"', 'null', '[5]', '1e999', '{}']) t.match(outcome(`{"type":"nonsense","ref":${ref}}`), { ref: undefined }, ref)
 })
 

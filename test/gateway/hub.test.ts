@@ -38,7 +38,7 @@ function playedTail () {
 function listener () {
   const pushed: Buffer[] = []
   const outbox = { push: (frames: Buffer) => { pushed.push(frames) } } as unknown as Outbox
-  const subscriber: Subscriber = { outbox, state: 'catching up', buffer: [], reset: undefined, beat: 0 }
+  const subscriber: Subscriber = { outbox, userId: 'ada', open: false, state: 'catching up', buffer: [], reset: undefined, beat: 0 }
   return { subscriber, pushed, seqs: () => textsOf(Buffer.concat(pushed)).map(text => JSON.parse(text).seq as number) }
 }
 

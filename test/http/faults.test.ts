@@ -46,7 +46,7 @@ t.test('a bug is answered with nothing about it, and logged once', async t => {
   const stack = await testStack(t)
   const lines: Array<Record<string, any>> = []
   const logger = pino({ level: 'debug' }, new Writable({ write: (line, _encoding, done) => { lines.push(JSON.parse(String(line))); done() } }))
-  const broken = await stack.gateway({ gatewayLogger: logger, change: deps => ({ ...deps, access: { reading: async () => { throw new TypeError('cannot connect the secret of the house') } } }) })
+  const broken = await stack.gateway({ gatewayLogger: logger, change: deps => ({ ...deps, access: { ...deps.access, reading: async () => { throw new TypeError('cannot connect the secret of the house') } } }) })
   const { access_token } = (await stack.post('/auth/guest', { username: 'ann' })).body
   const answer = await broken.get('/rooms/lobby?token=hush', access_token)
   t.match(answer, { status: 500, body: { code: 'internal', status: 500 } })

@@ -21,7 +21,7 @@ t.test('requests are counted and timed by the pattern of their route, never by a
   await get('/rooms/019abc00-0000-7000-8000-000000000001', access_token)
   await get(`/users/${user.id}`)
   await get(`/nothing/${room}`)
-  await call('DELETE', `/rooms/${room}`, { token: access_token })
+  await call('DELETE', `/nothing/${room}`, { token: access_token })
   await get(`/rooms/%zz${room}`, access_token)
   await get(`/rooms/${'x'.repeat(300)}`, access_token)
   const wanted = {

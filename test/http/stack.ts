@@ -9,21 +9,36 @@ import { openCheckpoints } from '../../projections/checkpoint.ts'
 import { groupOf, type Projection } from '../../projections/projection.ts'
 import { createAccounts } from '../../src/auth/accounts.ts'
 import { createPasswords } from '../../src/auth/passwords.ts'
+import { createSecurityLog } from '../../src/auth/security-log.ts'
 import { createSessions } from '../../src/auth/sessions.ts'
-import { createTokens, readSigningKey } from '../../src/auth/tokens.ts'
+import { createTokens, readSigningKey, type TokensOptions } from '../../src/auth/tokens.ts'
 import { createAccess } from '../../src/commands/access.ts'
 import { createCommands } from '../../src/commands/commands.ts'
+import { createDirect } from '../../src/commands/direct.ts'
+import { createFacts } from '../../src/commands/facts.ts'
 import { createFirstResults } from '../../src/commands/first-results.ts'
 import { LOBBY_ID } from '../../src/domain/lobby.ts'
+import { reject } from '../../src/domain/rejections.ts'
+import { factSources } from '../../src/fact-sources.ts'
 import { addRoutes, createServer, type RoutesDeps } from '../../src/http/server.ts'
 import { uuidv7 } from '../../src/ids.ts'
+import { UNLIMITED } from '../../src/limits/limits.ts'
+import type { TrustProxy } from '../../src/limits/addresses.ts'
 import { createKeys } from '../../src/log/keys.ts'
+import { createMarks } from '../../src/log/marks.ts'
+import { createPeopleKeys } from '../../src/log/people-keys.ts'
+import { createPresenceLeases } from '../../src/log/presence.ts'
+import { createPublisher } from '../../src/log/publisher.ts'
 import { createRecentRooms } from '../../src/log/recent-rooms.ts'
 import { createRedisLog } from '../../src/log/redis-log.ts'
-import { connectRedis } from '../../src/log/redis.ts'
+import { connectRedis, connectSubscriber } from '../../src/log/redis.ts'
+import { startRevocations } from '../../src/log/revocations.ts'
+import { createSubscriptions } from '../../src/log/subscriptions.ts'
+import { createTickets } from '../../src/log/tickets.ts'
 import { findByClientIds } from '../../src/store/archive.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { openStore } from '../../src/store/pool.ts'
+import { revokedSince } from '../../src/store/sessions.ts'
 import { createLogger, type Logger } from '../../src/telemetry/logging.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { http } from '../client.ts'
@@ -38,13 +53,14 @@ const SIGNING_KEY = readSigningKey(signingKey())
 
 interface Teardown { teardown: (fn: () => Promise<void>) => unknown }
 
-export async function testStack (t: Teardown, { clock = Date.now, level = 'silent', ...more }: { clock?: () => number, level?: string, requestMs?: number, guests?: boolean, metricsFrom?: string, postgresArgs?: string[] } = {}) {
+export async function testStack (t: Teardown, { clock = Date.now, level = 'silent', ...more }: { clock?: () => number, level?: string, requestMs?: number, guests?: boolean, foreign?: TokensOptions['foreign'], metricsFrom?: string, postgresArgs?: string[] } = {}) {
   const { redis: redisServer, postgres, redisUrl, databaseUrl } = await testServers(t, { postgresArgs: more.postgresArgs })
   const logger = createLogger({ level, role: 'test' })
   const store = await openStore({ url: databaseUrl, max: 5, name: 'test', log: logger })
   await migrate({ store, log: logger })
   const redis = await connectRedis(redisUrl, 'test', logger)
   const keys = createKeys(PARTITIONS)
+  const peopleKeys = createPeopleKeys(keys)
   await openPartitions()
   t.teardown(async () => { await store.close(); redis.disconnect() })
 
@@ -70,11 +86,14 @@ export async function testStack (t: Teardown, { clock = Date.now, level = 'silen
 
   const log = createRedisLog({ redis, keys, log: logger })
 
-  async function gateway ({ change = deps => deps, gatewayLogger = logger }: { change?: (deps: RoutesDeps) => RoutesDeps, gatewayLogger?: Logger } = {}) {
+  async function gateway ({ change = deps => deps, gatewayLogger = logger, trustProxy }: { change?: (deps: RoutesDeps) => RoutesDeps, gatewayLogger?: Logger, trustProxy?: TrustProxy } = {}) {
     const metrics = createMetrics('gateway')
-    const app = await createServer({ signingKey: SIGNING_KEY, metrics, logger: gatewayLogger, requestMs: more.requestMs })
+    const app = await createServer({ signingKey: SIGNING_KEY, metrics, logger: gatewayLogger, requestMs: more.requestMs, trustProxy })
     const recentRooms = createRecentRooms({ redis, clock })
+    const access = createAccess({ log, clock })
+    const passwords = createPasswords()
     const commands = createCommands({
+      facts: createFacts(factSources({ store, log, access, passwords, limits: UNLIMITED, clock })),
       log,
       clock,
       metrics,
@@ -86,29 +105,45 @@ export async function testStack (t: Teardown, { clock = Date.now, level = 'silen
       noteMembership: recentRooms.note,
       firstResults: createFirstResults({ log, archiveLook: async (roomId, sent) => { const { archived, hits } = await findByClientIds(store, roomId, sent); return { checkpoint: archived, hits } } }),
     })
-    const tokens = createTokens({ jwt: app.jwt, key: SIGNING_KEY, lifetimeS: 900, clock })
-    const sessions = createSessions({ store, tokens, refreshLifetimeS: 3600, clock, newId: uuidv7, metrics, logger })
-    const accounts = createAccounts({ store, passwords: createPasswords(), sessions, clock, newId: uuidv7, metrics, guests: more.guests })
-    const access = createAccess({ log, clock })
+    const subscriptions = createSubscriptions({ client: connectSubscriber(redisUrl, 'test-bells', logger), logger })
+    const revocations = await startRevocations({ redis, subscriptions, revokedSince: async since => await revokedSince(store, since), keepMs: 900_000, compareMs: 500, clock, metrics, logger })
+    const security = createSecurityLog({ db: store, clock, newId: uuidv7, metrics, logger })
+    t.teardown(async () => {
+      await app.close()
+      await security.stop()
+      await revocations.stop()
+      subscriptions.close()
+    })
+    const tokens = createTokens({ jwt: app.jwt, key: SIGNING_KEY, lifetimeS: 900, clock, isRevoked: revocations.has, foreign: more.foreign })
+    const sessions = createSessions({ store, tokens, revocations, tickets: createTickets({ redis }), security, refreshLifetimeS: 3600, clock, newId: uuidv7, metrics, logger })
+    const accounts = createAccounts({ store, passwords, sessions, security, clock, newId: uuidv7, metrics, guests: more.guests })
     addRoutes(app, change({
-      config: { METRICS_FROM: more.metricsFrom },
+      config: { METRICS_FROM: more.metricsFrom, REFRESH_TOKEN_S: 3600 },
       commands,
+      direct: createDirect({ commands }),
+      passwords,
       access,
       log,
       store,
       recentRooms,
+      ensureInbox: async () => {},
+      openStream: () => reject('overloaded', 'There is no gateway here'),
       tokens,
       accounts,
+      sessions,
+      clock,
+      limits: UNLIMITED,
+      marks: createMarks({ redis, keys, peopleKeys, publisher: createPublisher({ redis, keys, peopleKeys, metrics }), roomMax: 500, clock }),
+      presenceLeases: createPresenceLeases({ redis, keys, peopleKeys, node: uuidv7(), leaseMs: 25_000, graceMs: 2000 }),
       metrics,
       logger: gatewayLogger,
       newId: uuidv7,
       ready: async () => ({ ok: true, checks: { redis: 'ok', postgres: 'ok' } }),
     }))
     await app.listen({ host: '127.0.0.1', port: 0 })
-    t.teardown(async () => { await app.close() })
     const { port } = app.server.address() as AddressInfo
     const url = `http://127.0.0.1:${port}`
-    return { app, url, port, ...http(url), metrics, log, recentRooms, commands, tokens, sessions, accounts, access }
+    return { app, url, port, ...http(url), metrics, log, recentRooms, commands, tokens, sessions, accounts, access, revocations, security }
   }
 
   const first = await gateway()

@@ -99,16 +99,16 @@ t.test('bells carry events, and are hints', async t => {
           let kept: string | undefined
           real.add(channel, {
             ...listener,
-            onMessage (text) {
+            onMessage (text, channel) {
               switch (faults[heard++ % faults.length]) {
                 case 'drop': return
-                case 'double': listener.onMessage(text); break
-                case 'delay': setTimeout(() => { listener.onMessage(text) }, 30); return
+                case 'double': listener.onMessage(text, channel); break
+                case 'delay': setTimeout(() => { listener.onMessage(text, channel) }, 30); return
                 case 'swap': if (kept === undefined) { kept = text; return } break
                 case 'cut': void world.redis.client('KILL', 'TYPE', 'PUBSUB').catch(() => {})
               }
-              listener.onMessage(text)
-              if (kept !== undefined) listener.onMessage(kept)
+              listener.onMessage(text, channel)
+              if (kept !== undefined) listener.onMessage(kept, channel)
               kept = undefined
             },
           })
