@@ -1,7 +1,7 @@
 import neostandard from 'neostandard'
 
 export default [
-  ...neostandard({ ts: true, ignores: ['node_modules', '.data', '.tap', 'web/dist'] }),
+  ...neostandard({ ts: true, ignores: ['node_modules', '.data', '.tap', 'dist', 'web/dist'] }),
   {
     rules: {
       camelcase: 'off', // the wire, SQL and Redis speak snake_case; so do the objects that mirror them
