@@ -6,10 +6,12 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 import { WebSocketServer, type WebSocket } from 'ws'
-import { connect, http, isEvent, Refused, UpgradeRefused, type ClientRecorder, type Frame } from './client.ts'
+import { connect as connectTo, http, isEvent, Refused, UpgradeRefused, type ClientRecorder, type ConnectOptions, type Frame } from './client.ts'
 import { until } from './until.ts'
 
 const ROOM = 'room-1'
+/** What this server says is made up. */
+const connect = (options: ConnectOptions) => connectTo({ described: false, ...options })
 const message = (seq: number, content = `m${seq}`) => ({ type: 'message', room_id: ROOM, seq, chain: `c${seq}`, event_id: `e${seq}`, user_id: 'u', timestamp: '2026-11-20T10:00:00.000Z', v: 1, content })
 
 type Seen = { url: string, authorization: string | undefined, frames: Frame[], sockets: WebSocket[], closed: number[] }
@@ -203,7 +205,7 @@ t.test('a connection that fails is an error with the facts', async t => {
 
 t.test('HTTP answers come back with status and body, and signup throws unless it succeeds', async t => {
   const { url } = await serve(t)
-  const api = http(url)
+  const api = http(url, { described: false })
   t.match(await api.get('/rooms', 'secret'), { status: 201, body: { path: '/rooms', method: 'GET', authorization: 'Bearer secret' } })
   t.match(await api.post('/rooms', { name: 'r' }, 'secret'), { body: { method: 'POST', sent: { name: 'r' } } })
   t.match(await api.signup('ann'), { sent: { username: 'ann', password: String } })

@@ -5,6 +5,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { WebSocket } from 'ws'
+import { checkAnswer, checkReceived, checkSent } from './described.ts'
 
 export type Position = { seq: number, chain?: string, also?: { seq: number, chain?: string }[] }
 // Fields are `any`: a test reads them by name and asserts them itself.
@@ -36,6 +37,8 @@ export type ConnectOptions = {
   timeoutMs?: number
   /** How many frames are kept; older ones are forgotten. */
   framesMax?: number
+  /** False where what comes is not from Millrace, or is made up: else each frame must be as the documents say. */
+  described?: boolean
 }
 
 type Waiter = { wanted: (frame: Frame) => boolean, takes: boolean, resolve: (frame: Frame) => void, reject: (error: Error) => void }
@@ -74,7 +77,7 @@ export function isEvent (frame: Frame): boolean {
 }
 
 export async function connect (options: ConnectOptions) {
-  const { token, via = 'hello', device_id, resume, recorder, wait = 'welcome', timeoutMs = 10000, framesMax = 100000 } = options
+  const { token, via = 'hello', device_id, resume, recorder, wait = 'welcome', timeoutMs = 10000, framesMax = 100000, described = true } = options
   const ws = new WebSocket(socketUrl(options), 'millrace.v1', {
     perMessageDeflate: false,
     headers: via === 'header' && token !== undefined ? { authorization: `Bearer ${token}` } : {},
@@ -102,7 +105,18 @@ export async function connect (options: ConnectOptions) {
     waiters.clear()
   }
 
+  /** Nobody awaits a frame that comes: what is wrong with it is thrown at the test itself. */
+  function hold (check: (frame: Frame) => void, frame: Frame) {
+    if (!described) return
+    try {
+      check(frame)
+    } catch (error) {
+      process.nextTick(() => { throw error })
+    }
+  }
+
   function receive (frame: Frame) {
+    hold(checkReceived, frame)
     frames.push(frame)
     // In halves, so that forgetting costs nothing per frame.
     if (frames.length > framesMax * 2) frames = frames.slice(-framesMax)
@@ -147,7 +161,12 @@ export async function connect (options: ConnectOptions) {
    */
   function request (frame: Frame, ms = timeoutMs, at?: (answer: Frame) => void): Promise<Frame> {
     const mine = ++ref
-    const answer = waitFor(answer => answer.ref === mine && ['ack', 'pong', 'error'].includes(answer.type), ms, `the answer to ${frame.type} (ref ${mine})`, { at })
+    const answer = waitFor(answer => answer.ref === mine && ['ack', 'pong', 'error'].includes(answer.type), ms, `the answer to ${frame.type} (ref ${mine})`, {
+      at (answer) {
+        at?.(answer)
+        if (answer.code !== 'bad_frame') hold(checkSent, JSON.parse(JSON.stringify({ ...frame, ref: mine })))
+      },
+    })
     if (ended === undefined) send({ ...frame, ref: mine })
     return answer
   }
@@ -293,8 +312,8 @@ export type Account = { user: { id: string, username: string, [field: string]: a
 
 const PASSWORD = 'a password of the tests'
 
-/** The HTTP half: `get`, `post` and `call` answer with status and body whatever they are, `signup` and `login` throw unless they succeed. */
-export function http (url: string) {
+/** The HTTP half: `get`, `post` and `call` answer with status and body whatever they are, as long as they are documented (`described`); `signup` and `login` throw unless they succeed. */
+export function http (url: string, { described = true }: { described?: boolean } = {}) {
   async function call (method: string, path: string, { token, body, headers }: { token?: string, body?: unknown, headers?: Record<string, string> } = {}): Promise<Answer> {
     const response = await fetch(new URL(path, url), {
       method,
@@ -307,8 +326,10 @@ export function http (url: string) {
       signal: AbortSignal.timeout(30000),
     })
     const text = await response.text()
-    const isJson = /[/+]json\b/.test(response.headers.get('content-type') ?? '')
-    return { status: response.status, headers: response.headers, body: isJson && text !== '' ? JSON.parse(text) : text }
+    const type = response.headers.get('content-type')
+    const answer = { status: response.status, headers: response.headers, body: /[/+]json\b/.test(type ?? '') && text !== '' ? JSON.parse(text) : text }
+    if (described) await checkAnswer(method, path, { type, ...answer })
+    return answer
   }
 
   async function account (path: string, body: unknown): Promise<Account> {
