@@ -8,7 +8,7 @@ import type { Frame } from './client.ts'
 /** An event as it lies in the log; `data` is its JSON text: `{type, user_id, timestamp, client_id?, …}`. */
 export type LogEntry = { seq: number, chain: string, event_id: string, v: number, data: string }
 /** Numbers may come as text, as Postgres gives a bigint; `data` as text or parsed. */
-export type ArchiveRow = { seq: number | string, chain: string, event_id: string, v?: number, data: string | object }
+export type ArchiveRow = { seq: number | string, chain: string, event_id: string, v?: number, data: string | object, by?: string }
 /** A message of the history read model. Optional fields are compared where the log or the row has them. */
 export type HistoryRow = {
   seq: number | string
@@ -71,7 +71,7 @@ export function judgeArchive (logs: Map<string, LogEntry[]>, archive: Map<string
         break
       }
       const fields = differing(canonical({ ...entry, data: fieldsOf(entry.data), v: row.v === undefined ? undefined : entry.v }),
-        canonical({ seq: Number(row.seq), chain: row.chain, event_id: row.event_id, v: row.v, data: fieldsOf(row.data) }))
+        canonical({ seq: Number(row.seq), chain: row.chain, event_id: row.event_id, v: row.v, data: fieldsOf(row.data), by: row.by }))
       if (fields !== '') problems.add('archive', `seq ${entry.seq} of room ${room_id} has another ${fields} in the archive than in the log`)
     }
   }

@@ -282,7 +282,7 @@ export function createChecker () {
       const [event, ...others] = eventsByClientId.get(key) ?? []
       if (!event || others.length > 0) continue
       const { session, room_id, client_id, content } = command
-      if (content !== undefined && event.content !== content) problems.add('content', `${client_id} was sent to room ${room_id} as ${brief(content)} and logged as ${brief(event.content)}`)
+      if (content !== undefined && event.content !== content && event.deleted !== true) problems.add('content', `${client_id} was sent to room ${room_id} as ${brief(content)} and logged as ${brief(event.content)}`)
       // Order is promised to what went out once: a command sent again, or answered by an error, may come to lie later.
       if (command.refused || command.duplicate || command.sessions.size > 1) continue
       const before = last.get(`${session} ${room_id}`)
@@ -323,6 +323,13 @@ export function createChecker () {
 /** How what was delivered differs from the entry, empty when it does not. */
 function verdict (room_id: string, entry: LogEntry | undefined, text: string): string {
   if (!entry) return 'which the log does not have'
-  const fields = differing(canonical(parsed(room_id, entry)[0]), canonical(JSON.parse(text)))
+  const [logged, received] = [parsed(room_id, entry)[0], JSON.parse(text)]
+  // Whoever heard it before it was deleted heard all of it.
+  const fields = differing(canonical(logged), canonical(logged?.deleted === true && received.deleted !== true ? asDeleted(received) : received))
   return fields === '' ? '' : `with another ${fields} than the log has`
+}
+
+/** What is left of a message or an edit when its message is deleted, as PROTOCOL.md has it. */
+function asDeleted ({ mentions: _m, mentions_room: _r, attachments: _a, ...event }: Record<string, unknown>): Record<string, unknown> {
+  return { ...event, content: '', deleted: true }
 }

@@ -8,6 +8,7 @@ import { chainOf } from '../log/chain.ts'
 import { decodeEvent } from '../log/codec.ts'
 import type { RoomLog } from '../log/log.ts'
 import type { Store } from '../store/pool.ts'
+import { asReader } from '../store/reader.ts'
 import type { LogReads } from '../store/suffix.ts'
 import { identityOf, roomIdOf, type RoomParams } from './app.ts'
 import { readOn } from './events.ts'
@@ -34,7 +35,8 @@ export async function askedOf ({ access, log, store }: RoomReadsDeps, request: P
   const { user_id } = identityOf(request)
   const reading = await access.reading(room_id, user_id)
   if (!reading.allowed) throw new Refusal(reading.rejection)
+  const own = asReader(store, [room_id]) // what is read from here on is of this room, whatever a statement says
   // Where a read model is behind the archive, the stream may be trimmed up to there: reads are given both as one log.
-  const read = async (roomId: string, after: number, limit: number) => await readOn({ log, store }, roomId, after, limit, reading.room.seq)
-  return { ...reading, user_id, room_id, reads: { store, log: { read, deletedAfter: log.deletedAfter }, decode: decodeEvent, chainOf } }
+  const read = async (roomId: string, after: number, limit: number) => await readOn({ log, store: own }, roomId, after, limit, reading.room.seq)
+  return { ...reading, user_id, room_id, reads: { store: own, log: { read, deletedAfter: log.deletedAfter }, decode: decodeEvent, chainOf } }
 }

@@ -21,17 +21,25 @@ export function createMetrics (role: string) {
     registry,
     // gateway
     connections: gauge('connections', 'Open WebSockets'),
+    streams: gauge('event_streams', 'Open streams of server-sent events'),
     upgrades: counter('upgrades_total', 'WebSocket upgrades by result', ['result']),
     closes: counter('closes_total', 'Closed WebSockets by close code', ['code']),
     framesIn: counter('frames_received_total', 'Frames from clients by type', ['type']),
     eventsOut: counter('deliveries_total', 'Events put into outboxes'),
     outboxBytes: gauge('outbox_bytes', 'Bytes that wait for slow sockets'),
     resumes: counter('resumes_total', 'Catch-ups by result', ['result']),
+    catchUps: gauge('catch_ups', 'Catch-ups by state: begun, and waiting for their turn', ['state']),
     resets: counter('resets_total', 'Positions of clients that were reset, by reason', ['reason']),
     deliverySeconds: histogram('delivery_seconds', 'From the time stamped on an event to its delivery into outboxes'),
+    ephemeralPublished: counter('ephemeral_published_total', 'Ephemeral frames and signals published'),
+    ephemeralDropped: counter('ephemeral_dropped_total', 'Ephemeral frames and signals dropped, by reason', ['reason']),
+    presenceAnnounced: counter('presence_announced_total', 'Changes of presence announced'),
     // http
     httpRequests: counter('http_requests_total', 'HTTP requests answered, by route (its pattern) and status', ['method', 'route', 'status']),
     httpSeconds: histogram('http_request_seconds', 'From the head of a request to the end of its answer, by route', ['route']),
+    // limits
+    rateLimited: counter('rate_limited_total', 'Requests, commands and upgrades refused because there were too many, by limit', ['limit']),
+    limitsLocal: counter('limits_local_total', 'Those that were counted for this process alone because Redis was away, by limit', ['limit']),
     // commands and log
     appends: counter('appends_total', 'Commands by outcome', ['outcome']),
     appendSeconds: histogram('append_seconds', 'From a command to its result'),
@@ -44,6 +52,13 @@ export function createMetrics (role: string) {
     // fence
     partitionsFenced: gauge('partitions_fenced', 'Partitions found fenced at the last look'),
     eventsMissing: gauge('log_events_missing', 'Archived events that Redis was found to lack when a fence was lifted'),
+    frozen: counter('rooms_lost_total', 'Rooms that Redis was found to lack, whole or in part; they come back from the archive when they are needed'),
+    // what leaves Redis, and comes back
+    trimmed: counter('trimmed_events_total', 'Events trimmed from streams behind the archive'),
+    trimRefused: counter('trims_refused_total', 'Trims not done because the log does not have the archive\'s checkpoint'),
+    trimStopped: gauge('trim_stopped', '1 while nothing is trimmed because the archive cannot be asked or written'),
+    evicted: counter('rooms_evicted_total', 'Idle rooms let go of by Redis'),
+    restored: counter('rooms_restored_total', 'Cold rooms put back into Redis'),
     // projections
     projected: counter('projected_events_total', 'Events applied, by projection', ['projection']),
     projectionSeconds: histogram('projection_transaction_seconds', 'Time of one transaction, by projection', ['projection']),
@@ -52,11 +67,15 @@ export function createMetrics (role: string) {
     projectionLagSeconds: gauge('projection_lag_seconds', 'Age of the newest event applied, when it was applied', ['projection']),
     projectionFaults: counter('projection_faults_total', 'Batches that failed and were tried again', ['projection']),
     parked: gauge('parked_rooms', 'Rooms set aside because an event could not be applied', ['projection']),
+    marksFolded: counter('marks_folded_total', 'Marks taken out of the streams and folded into Postgres'),
+    marksRefused: counter('marks_refused_total', 'Entries of the streams of marks that are no marks; they are passed over'),
     leases: gauge('leases_held', 'Partitions this worker serves', ['projection']),
     // stores
     redisUp: gauge('redis_up', '1 while the connection to Redis is ready'),
     poolConnections: gauge('postgres_connections', 'Connections to Postgres', ['state']),
     // auth
     authFailures: counter('auth_failures_total', 'Refused log-ins and tokens', ['reason']),
+    sessionsRevoked: gauge('sessions_revoked', 'Revoked sessions of which an access token may not have expired yet'),
+    securityEventsLost: counter('security_events_lost_total', 'Security events that could not be written'),
   }
 }

@@ -163,7 +163,13 @@ export function createScene (t: Teardown, { store, log, urlOf }: { store: Store,
     for (const room of rooms) {
       logs.set(room, await logOf(room))
       archive.set(room, await archiveOf(room))
-      const { rows } = await store.query('SELECT seq, event_id, user_id, content, timestamp, client_id, reply_to FROM messages WHERE room_id = $1 ORDER BY seq', [room])
+      const { rows } = await store.query(`
+        SELECT seq, event_id, user_id, content, timestamp, client_id, reply_to, edited_at, deleted,
+               coalesce((SELECT jsonb_object_agg(emoji, users)
+                           FROM (SELECT emoji, jsonb_agg(reactions.user_id) AS users FROM reactions WHERE reactions.room_id = messages.room_id AND message_seq = messages.seq GROUP BY emoji) AS shown), '{}') AS reactions
+          FROM messages
+         WHERE room_id = $1
+         ORDER BY seq`, [room])
       messages.set(room, rows)
     }
     return checker.judge({ logs, archive, messages, checkpoints: await checkpoints(), expectAllDelivered, expectAllProjected: true })

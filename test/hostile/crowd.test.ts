@@ -12,7 +12,7 @@ const HEARTBEAT_MS = 2500
 const OUTBOX_BYTES_MAX = 65_536
 const BIG = 'x'.repeat(8000)
 
-const world = await millrace(t, { gateways: 1, projectors: 0, redisArgs: [], env: { RATE_LIMITS: 'on', UPGRADES_PER_SECOND: '5000', CONNECTIONS_PER_USER_MAX: '1000', FRAMES_PER_SECOND: '2000', HELLO_MS: String(HELLO_MS), HEARTBEAT_MS: String(HEARTBEAT_MS), OUTBOX_BYTES_MAX: String(OUTBOX_BYTES_MAX) } })
+const world = await millrace(t, { gateways: 1, projectors: 0, redisArgs: [], env: { RATE_LIMITS: 'on', SENDS_PER_SECOND: '20000', SENDS_BURST: '100000', ROOM_SENDS_PER_SECOND: '20000', ROOM_SENDS_BURST: '100000', ADDRESS_UPGRADES_PER_SECOND: '5000', ADDRESS_UPGRADES_BURST: '10000', UPGRADES_PER_SECOND: '5000', CONNECTIONS_PER_USER_MAX: '1000', FRAMES_PER_SECOND: '2000', HELLO_MS: String(HELLO_MS), HEARTBEAT_MS: String(HEARTBEAT_MS), OUTBOX_BYTES_MAX: String(OUTBOX_BYTES_MAX) } })
 const victim = await bystander(world)
 const { access_token: token } = await world.signup()
 const room = await world.room(token)

@@ -14,6 +14,7 @@ const REQUEST_MS = 15_000
 const world = await millrace(t, { gateways: 1, projectors: 0, env: { RATE_LIMITS: 'on' } })
 const victim = await bystander(world)
 const { access_token: token } = await world.signup()
+const { access_token: leaving } = await world.signup()
 const url = new URL(world.urlOf(0))
 const gateway = world.gateways[0]!
 const attack = attacks(t, world, victim)
@@ -34,7 +35,7 @@ const head = (method: string, path: string, more: Record<string, string | number
   [`${method} ${path} HTTP/1.1`, `Host: ${url.host}`, `Authorization: Bearer ${token}`, ...Object.entries({ 'Content-Type': 'application/json', Connection: 'close', ...more }).map(([name, value]) => `${name}: ${value}`), '', ''].join('\r\n')
 
 async function send (method: string, path: string, body: string | Uint8Array<ArrayBuffer>, type = 'application/json'): Promise<{ status: number, code: string }> {
-  const answer = await fetch(new URL(path, url), { method, body, headers: { authorization: `Bearer ${token}`, 'content-type': type } })
+  const answer = await fetch(new URL(path, url), { method, body, headers: { authorization: `Bearer ${path === '/auth/logout' ? leaving : token}`, 'content-type': type } })
   const text = await answer.text()
   return { status: answer.status, code: text.startsWith('{') ? JSON.parse(text).code : '' }
 }

@@ -3,6 +3,7 @@
 import { createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
 import t from 'tap'
 import { createCommands } from '../../src/commands/commands.ts'
+import type { Command } from '../../src/domain/commands.ts'
 import type { RoomKind } from '../../src/domain/events.ts'
 import { uuidv7 } from '../../src/ids.ts'
 import { createLogger } from '../../src/telemetry/logging.ts'
@@ -107,9 +108,11 @@ await attack('a room that does not exist, or not for me, is not found on any way
   const commands = createCommands({ log: world.log, firstResults: async () => new Map(), noteMembership: async () => {}, onFenced: () => {}, clock: Date.now, newId: uuidv7, queuedMax: 10, roomsMax: 10, metrics: createMetrics('test'), logger })
   const hidden: Record<string, string> = { nowhere: NOWHERE }
   for (const kind of ['private', 'group', 'dm', 'inbox', 'protected'] satisfies RoomKind[]) {
-    const room_id = uuidv7()
-    t.match(await commands.execute({ command: { type: 'create', room_id, name: 'mine', kind }, user_id: victim.client.frames[0]!.user_id, session: 's' }), { ok: true })
-    t.match(await commands.execute({ command: { type: 'message', room_id, content: 'between us' }, user_id: victim.client.frames[0]!.user_id, session: 's' }), { ok: true })
+    const owner = victim.client.frames[0]!.user_id as string
+    const room_id = kind === 'inbox' ? owner : uuidv7()
+    t.match(await commands.execute({ command: { type: 'create', room_id, name: 'mine', kind, ...(kind === 'dm' ? { members: [owner, uuidv7()] } : {}) }, user_id: owner, session: 's' }), { ok: true })
+    const secret: Command = kind === 'inbox' ? { type: 'inform', room_id, event: 'removed', reason: 'between us' } : { type: 'message', room_id, content: 'between us' }
+    t.match(await commands.execute({ command: secret, user_id: owner, session: 's' }), { ok: true })
     hidden[kind] = room_id
   }
   const client = await connect({ url, token })
@@ -121,11 +124,14 @@ await attack('a room that does not exist, or not for me, is not found on any way
     t.match(await client.request({ type: 'message', room_id, content: 'x' }), { type: 'error', code }, `message to ${kind}`)
     t.match(await client.request({ type: 'message', room_id, content: 'x', resend: true, client_id: NOWHERE }), { type: 'error', code }, `message to ${kind}, again`)
     t.match(await client.request({ type: 'leave', room_id }), { type: 'error', code }, `leave ${kind}`)
-    t.match(await client.request({ type: 'join', room_id }), { type: 'error', code: kind === 'protected' ? 'forbidden' : code }, `join ${kind}`)
+    t.match(await client.request({ type: 'join', room_id }), { type: 'error', code: kind === 'protected' ? 'wrong_password' : code }, `join ${kind}`)
     t.match(await client.request({ type: 'unsubscribe', room_id }), { type: 'ack' }, 'who leaves what they never had learns nothing')
     client.send({ type: 'hello', resume: { rooms: { [room_id]: { seq: 0 } } } })
     t.match(await client.next(frame => frame.type === 'error' && frame.room_id === room_id && frame.ref === undefined), { code }, `resume ${kind}`)
-    for (const path of ['', '/messages', '/events', '/events?after=1']) t.match(await get(`/rooms/${room_id}${path}`, token), { status, body: { code } }, `${kind}${path}`)
+    for (const path of ['/messages', '/events', '/events?after=1', '/members', '/pins', '/audit', '/threads/1', '/bans', '/invites']) t.match(await get(`/rooms/${room_id}${path}`, token), { status, body: { code } }, `${kind}${path}`)
+    const shown = await get(`/rooms/${room_id}`, token)
+    t.match(shown, kind === 'protected' ? { status: 200 } : { status, body: { code } })
+    if (kind === 'protected') t.same(Object.keys(shown.body).sort(), ['id', 'kind', 'member', 'name', 'role'], 'its name and kind, and nothing else')
     t.match(await call('POST', `/rooms/${room_id}/messages`, { token, body: { content: 'x' } }), { status, body: { code } })
     t.match(await call('POST', `/rooms/${room_id}/leave`, { token }), { status, body: { code } })
     const arriving = await connect({ url, token, via: 'query', query: { room_id, after: 0 } })

@@ -13,6 +13,7 @@ interface Schema {
   const?: string
   properties?: Record<string, Schema>
   patternProperties?: Record<string, Schema>
+  enum?: string[]
   required?: string[]
   items?: Schema
   maxItems?: number
@@ -29,10 +30,20 @@ export const NOWHERE = '019abc00-0000-7000-8000-000000000001'
 const CHAIN = '0123456789abcdef'
 
 const isRoomId = ({ pattern = '' }: Schema): boolean => pattern.includes('lobby')
+/** Texts of which one fits every other pattern that a field may have. */
+const TEXTS = ['text', NOWHERE, CHAIN, 'https://example.org/a.png', 'image/png']
+
+function textOf ({ format, pattern = '' }: Schema): string {
+  if (format === 'uuid') return NOWHERE
+  const fits = TEXTS.find(text => new RegExp(pattern, 'u').test(text))
+  if (fits === undefined) throw new Error(`no text that fits ${pattern}`)
+  return fits
+}
 
 /** A good value with every optional field. */
 function exampleOf (schema: Schema): Json {
   if (schema.const !== undefined) return schema.const
+  if (schema.enum !== undefined) return schema.enum[0]!
   switch (schema.type) {
     case 'object': {
       if (schema.patternProperties !== undefined) return { [NOWHERE]: exampleOf(Object.values(schema.patternProperties)[0]!) }
@@ -41,7 +52,7 @@ function exampleOf (schema: Schema): Json {
     case 'array': return [exampleOf(schema.items!)]
     case 'boolean': return true
     case 'number': case 'integer': return 7
-    case 'string': return schema.format === 'uuid' || isRoomId(schema) ? NOWHERE : schema.pattern?.includes('{16}') === true ? CHAIN : 'text'
+    case 'string': return textOf(schema)
     default: throw new Error(`no example of ${JSON.stringify(schema)}`)
   }
 }
@@ -122,6 +133,7 @@ const anyText = fc.string({ unit: 'binary', minLength: 1, maxLength: 60 }).filte
 /** Good values of a schema. `rooms` are the IDs that rooms are named by. */
 function arbitraryOf (schema: Schema, rooms: readonly string[]): fc.Arbitrary<Json> {
   if (schema.const !== undefined) return fc.constant(schema.const)
+  if (schema.enum !== undefined) return fc.constantFrom(...schema.enum)
   switch (schema.type) {
     case 'boolean': return fc.boolean()
     case 'integer': return fc.oneof(fc.nat(50), fc.nat(), fc.constantFrom(0, Number.MAX_SAFE_INTEGER))
@@ -136,6 +148,11 @@ function arbitraryOf (schema: Schema, rooms: readonly string[]): fc.Arbitrary<Js
       if (isRoomId(schema)) return fc.constantFrom(...rooms)
       if (schema.format === 'uuid') return fc.uuid()
       if (schema.pattern?.includes('{16}') === true) return fc.stringMatching(/^[0-9a-f]{16}$/)
+      if (schema.pattern !== undefined && !schema.pattern.startsWith('^[^')) return fc.constant(textOf(schema)) // a UUID, a URL, a media type
+      if (schema.pattern !== undefined) {
+        const fits = new RegExp(schema.pattern, 'u')
+        return anyText.map(text => fits.test(text) ? text : 'text')
+      }
       return anyText
     default: throw new Error(`no arbitrary for ${JSON.stringify(schema)}`)
   }
@@ -143,7 +160,16 @@ function arbitraryOf (schema: Schema, rooms: readonly string[]): fc.Arbitrary<Js
 
 /** Good frames of all types. */
 export function goodFrame (rooms: readonly string[]): fc.Arbitrary<Bag> {
-  return fc.oneof(...Object.values(SCHEMAS).map(schema => arbitraryOf(schema, rooms) as fc.Arbitrary<Bag>))
+  return fc.oneof(...Object.entries(SCHEMAS).map(([type, schema]) => (arbitraryOf(schema, rooms) as fc.Arbitrary<Bag>).map(frame => withOneOf(type, frame, rooms))))
+}
+
+/** Of these, one must be there; each alone is optional. */
+const ONE_OF: Record<string, readonly string[]> = { message: ['room_id', 'recipient'], read: ['seq', 'message_id'], edit: ['message_seq', 'message_id'], delete: ['message_seq', 'message_id'], react: ['message_seq', 'message_id'], unreact: ['message_seq', 'message_id'] }
+
+function withOneOf (type: string, frame: Bag, rooms: readonly string[]): Bag {
+  const [first, second] = ONE_OF[type] ?? []
+  if (first === undefined || Object.hasOwn(frame, first) || Object.hasOwn(frame, second!)) return frame
+  return { ...frame, [first]: first === 'room_id' ? rooms[0]! : 1 }
 }
 
 const NUMBERS = [0, -0, -1, 0.5, 1e-320, 2 ** 31, 2 ** 32, 2 ** 53 - 1, 2 ** 53, -(2 ** 53), 1e21, 1e308, -1e308]
