@@ -11,7 +11,8 @@ CREATE TABLE inbox_pending (
   event      text        NOT NULL CHECK (event IN ('added', 'removed', 'mentioned', 'revoked')),
   by         uuid        NOT NULL,
   reason     text,
-  created_at timestamptz NOT NULL DEFAULT now()
+  created_at timestamptz NOT NULL DEFAULT now(),
+  not_before timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE inbox_pending IS 'News that is archived and not in its inbox yet. Empty but for moments.';
 COMMENT ON COLUMN inbox_pending.id IS 'Order in which it goes into inboxes.';
@@ -21,4 +22,5 @@ COMMENT ON COLUMN inbox_pending.seq IS 'Event that it tells of; for mentions, th
 COMMENT ON COLUMN inbox_pending.event IS 'added, removed, mentioned or revoked.';
 COMMENT ON COLUMN inbox_pending.by IS 'Who did it.';
 COMMENT ON COLUMN inbox_pending.reason IS 'Why, if that was said.';
+COMMENT ON COLUMN inbox_pending.not_before IS 'Not tried before then: the inbox could not be written.';
 COMMENT ON COLUMN inbox_pending.created_at IS 'When it was archived.';

@@ -5,6 +5,7 @@
 import type { StoredEvent } from '../src/domain/events.ts'
 import { RANK } from '../src/domain/permissions.ts'
 import { effectsOf, STRANGER, type CountField, type Effect, type Member, type MetaField } from '../src/domain/room.ts'
+import { tidingsOf, type Tiding } from '../src/domain/tidings.ts'
 import type { BatchEvent, RoomBatch } from './projection.ts'
 
 export interface MemberChange {
@@ -29,6 +30,8 @@ export interface RoomChange {
   readonly members: Map<string, MemberChange>
   /** Messages that events of the batch deleted. */
   readonly deleted: Set<number>
+  /** News of the batch for single persons, in order. */
+  readonly tidings: Tiding[]
 }
 
 type RecordOf = (userId: string) => Member
@@ -40,10 +43,11 @@ export const pairKey = (roomId: string, userId: string): string => `${roomId} ${
 export async function foldRooms (batch: readonly RoomBatch[], records: Records): Promise<RoomChange[]> {
   const known = await recordsNeeded(batch, records)
   return batch.map(({ room_id, events }) => {
-    const change: RoomChange = { room_id, last: events.at(-1)!, meta: {}, count: { messages: 0, rules: 0, members: 0, owners: 0 }, members: new Map(), deleted: new Set() }
+    const change: RoomChange = { room_id, last: events.at(-1)!, meta: {}, count: { messages: 0, rules: 0, members: 0, owners: 0 }, members: new Map(), deleted: new Set(), tidings: [] }
     const recordOf: RecordOf = userId => change.members.get(userId)?.after ?? known.get(pairKey(room_id, userId)) ?? STRANGER
     for (const item of events) {
       if (item.event.type === 'room' && item.event.change === 'created') change.created ??= item.event
+      change.tidings.push(...tidingsOf(item.event, item.entry.seq, recordOf))
       for (const effect of effectsOf(item.event, recordOf)) fold(change, item, effect, recordOf)
     }
     return change

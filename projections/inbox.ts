@@ -7,30 +7,29 @@
 import type { Commands, Outcome } from '../src/commands/request.ts'
 import { ensureInbox } from '../src/commands/inbox.ts'
 import { SYSTEM_ID } from '../src/commands/lobby.ts'
-import { tidingsOf } from '../src/domain/tidings.ts'
 import { derivedUuid } from '../src/ids.ts'
 import type { RoomLog } from '../src/log/log.ts'
 import type { Client, Queryable, Store } from '../src/store/pool.ts'
 import type { Logger } from '../src/telemetry/logging.ts'
 import { createColumns } from './columns.ts'
-import type { RoomBatch } from './projection.ts'
+import type { RoomChange } from './fold.ts'
 
 const BATCH = 500
 const PAUSE_MS = 250
 /** After a fault, and while another worker is at it. */
 const AWAY_MS = 2000
+/** After which an inbox that could not be written is tried again. */
+const LATER_MS = 10_000
 /** Advisory lock of the one worker: the letters `inbx`. */
 const LOCK = 0x696e6278
 
 interface Row { readonly id: number, readonly user_id: string, readonly room_id: string, readonly seq: number, readonly event: 'added' | 'removed' | 'mentioned' | 'revoked', readonly by: string, readonly reason: string | null }
 
-/** Called by the archive with the batch that it writes. Most batches hold no news, and cost nothing here. */
-export async function queueTidings (tx: Queryable, batch: readonly RoomBatch[]): Promise<void> {
+/** Called by the archive with what it folded. Most batches hold no news, and cost nothing here. */
+export async function queueTidings (tx: Queryable, changes: readonly RoomChange[]): Promise<void> {
   const columns = createColumns(6)
-  for (const { room_id, events } of batch) {
-    for (const { entry, event } of events) {
-      for (const { user_id, event: what, source_seq, by, reason } of tidingsOf(event, entry.seq)) columns.add(user_id, room_id, source_seq, what, by, reason)
-    }
+  for (const { room_id, tidings } of changes) {
+    for (const { user_id, event, source_seq, by, reason } of tidings) columns.add(user_id, room_id, source_seq, event, by, reason)
   }
   if (columns.rows === 0) return
   await tx.query(`
@@ -85,13 +84,17 @@ export function startInbox ({ store, log, commands, archived, hint, logger }: In
   }
 
   async function drain (client: Client): Promise<number> {
-    const { rows } = await client.query<Row>({ name: 'inbox_pending', text: 'SELECT id, user_id, room_id, seq, event, by, reason FROM inbox_pending ORDER BY id LIMIT $1', values: [BATCH] })
+    const { rows } = await client.query<Row>({ name: 'inbox_pending', text: 'SELECT id, user_id, room_id, seq, event, by, reason FROM inbox_pending WHERE not_before <= now() ORDER BY id LIMIT $1', values: [BATCH] })
     if (rows.length === 0) return 0
     const outcomes = await Promise.all(rows.map(async row => await tell(row))) // of one inbox in their order: it has one queue
     const told = rows.filter((_, i) => outcomes[i]!.ok)
     await client.query('DELETE FROM inbox_pending WHERE id = ANY ($1::bigint[])', [told.map(({ id }) => id)])
-    const failed = outcomes.find(outcome => !outcome.ok)
-    if (failed !== undefined && !failed.ok) throw new Error(failed.rejection.message)
+    const failed = rows.filter((_, i) => !outcomes[i]!.ok)
+    if (failed.length === 0) return rows.length
+    if (failed.length === rows.length) throw new Error('none of the news could be appended')
+    // One inbox that cannot be written now holds up itself, and nobody else.
+    logger.warn({ inboxes: new Set(failed.map(({ user_id }) => user_id)).size }, 'news could not be appended; it waits')
+    await client.query("UPDATE inbox_pending SET not_before = now() + $2 * interval '1 millisecond' WHERE user_id = ANY ($1::uuid[])", [failed.map(({ user_id }) => user_id), LATER_MS])
     return rows.length
   }
 

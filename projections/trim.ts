@@ -21,6 +21,8 @@ const SAMPLES_MAX = 9
 const ROOMS_MAX = 100_000
 /** Rooms of a partition that one turn of evicting looks at, the longest idle first. */
 const EVICTIONS_AT_A_TIME = 200
+/** Rooms of a partition that are in the way of others, being parked or not archived, at most. */
+const STAYING_MAX = 5000
 const EVICT_EVERY_MS = 10_000
 /** Advisory lock of the one who evicts: the letters `evic`. */
 const LOCK = 0x65766963
@@ -117,25 +119,27 @@ export function startTrimming ({ store, cold, groups, partitions, window, evictM
   }
 
   /** Of a partition's rooms with the oldest news, those that the archive has whole and that have been idle long enough. */
-  async function evictIdle (partition: number): Promise<void> {
-    const ids = await groups.longestIdle(partition, EVICTIONS_AT_A_TIME)
+  async function evictIdle (partition: number, stayed = 0): Promise<void> {
+    const ids = await groups.longestIdle(partition, stayed, EVICTIONS_AT_A_TIME)
     if (ids.length === 0) return
-    const { rows } = await store.query<Position & { room_id: string }>({
+    const { rows } = await store.query<Position & { room_id: string, idle: boolean, free: boolean }>({
       name: 'rooms_to_evict',
       text: `
-      SELECT room_id, seq, chain
+      SELECT room_id, seq, chain,
+             updated_at < now() - $3 * interval '1 millisecond' AS idle,
+             NOT EXISTS (SELECT FROM parked_rooms WHERE parked_rooms.room_id = checkpoints.room_id) AS free
         FROM checkpoints
        WHERE projection = $1
          AND room_id::text = ANY ($2::text[])
-         AND updated_at < now() - $3 * interval '1 millisecond'
-         AND seq > 0
-         AND NOT EXISTS (SELECT FROM parked_rooms WHERE parked_rooms.room_id = checkpoints.room_id)`,
+         AND seq > 0`,
       values: [ARCHIVE, ids, evictMs],
     })
-    const gone = await Promise.all(rows.map(async ({ room_id, seq, chain }) => await cold.evict(room_id, { seq, chain })))
+    const gone = await Promise.all(rows.filter(({ idle, free }) => idle && free).map(async ({ room_id, seq, chain }) => await cold.evict(room_id, { seq, chain })))
     const evicted = gone.filter(Boolean).length
     if (evicted > 0) metrics.evicted.inc(evicted)
-    if (evicted === ids.length && !signal.aborted) await evictIdle(partition) // all of them: there may be more
+    // They come by their last append: behind one that is not idle none is. Those that may not go are passed by.
+    const staying = stayed + ids.length - evicted
+    if (rows.every(({ idle }) => idle) && staying < STAYING_MAX && !signal.aborted) await evictIdle(partition, staying)
   }
 
   /** One process of all does it at a time; it is safe if two do. */

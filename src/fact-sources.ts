@@ -8,7 +8,7 @@ import { reject } from './domain/rejections.ts'
 import type { Limits } from './limits/limits.ts'
 import type { RoomLog } from './log/log.ts'
 import { archivedAt, readArchive } from './store/archive.ts'
-import { blocksBetween } from './store/contacts.ts'
+import { blockedAmong } from './store/contacts.ts'
 import { redeemInvite } from './store/invites.ts'
 import type { Store } from './store/pool.ts'
 import { emojiOn } from './store/reactions.ts'
@@ -26,10 +26,7 @@ export function factSources ({ store, log, access, passwords, limits, clock }: {
     emojiOn: async (roomId, seq) => await emojiOn(store, roomId, seq),
     usersNamed: async names => (await usersByKeys(store, names.map(usernameKey))).map(({ id }) => id),
     existing: async ids => ids.length === 0 ? new Set() : await existingUsers(store, ids),
-    async blocked (one, other) {
-      const { a, b } = await blocksBetween(store, one, other)
-      return a || b
-    },
+    blocked: async (userId, others) => await blockedAmong(store, userId, others),
     archived: async roomId => (await readArchive(store, roomId, 0, 1)).length > 0,
     async passwordFits (roomId, password, userId) {
       const waitMs = await limits.take('room_passwords', `${roomId}:${userId}`)

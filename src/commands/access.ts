@@ -19,7 +19,7 @@ export interface Access {
 }
 
 /** Records of users in cold rooms that are kept in memory. */
-const COLD_KNOWN_MAX = 20_000
+const COLD_KNOWN_MAX = 5000
 
 export interface AccessOptions {
   log: RoomLog

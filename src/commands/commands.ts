@@ -11,10 +11,10 @@
 import { EVENT_VERSION, type EventBody, type StoredEvent } from '../domain/events.ts'
 import type { Facts } from '../domain/commands.ts'
 import { decide, guards } from '../domain/decide.ts'
-import { reject, type Rejection } from '../domain/rejections.ts'
+import { reject, type Rejection, type RejectionCode } from '../domain/rejections.ts'
 import { emptyRoom, evolve, memberOf, type Effect, type Room } from '../domain/room.ts'
 import { encodeEvent } from '../log/codec.ts'
-import { LogFault, type Appended, type Patch, type Precondition, type RoomLog, type Unit } from '../log/log.ts'
+import { LogFault, type Appended, type Patch, type Precondition, type RoomHashes, type RoomLog, type Unit } from '../log/log.ts'
 import type { Logger } from '../telemetry/logging.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { traceCommand } from '../telemetry/tracing.ts'
@@ -58,6 +58,8 @@ interface Pending {
   readonly since: number
   readonly answer: (outcome: Outcome) => void
   readonly endSpan: (outcome: string, failed: boolean) => void
+  /** Place in the order of arrival. */
+  readonly order: number
   decisions: number
   looked: boolean
   /** Gathered anew for each decision. */
@@ -70,6 +72,8 @@ interface Queue {
   readonly id: string
   pending: Pending[]
   busy: boolean
+  /** Sessions that wait for facts: the command that needs them, and what was sent after it. */
+  readonly aside: Map<string, Pending[]>
   /** The state after the last append, undefined if it must be loaded, null if the room did not exist. */
   room: Room | null | undefined
 }
@@ -84,15 +88,16 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
   const queues = new Map<string, Queue>()
   const dirty = new Set<Queue>()
   let waiting = 0
+  let arrivals = 0
   let idle: Array<() => void> = []
 
   function queueOf (roomId: string): Queue {
     let queue = queues.get(roomId)
     if (queue === undefined) {
-      queue = { id: roomId, pending: [], busy: false, room: undefined }
-      for (const [id, { busy, pending }] of queues) { // the least recently used come first
+      queue = { id: roomId, pending: [], busy: false, aside: new Map(), room: undefined }
+      for (const [id, { busy, pending, aside }] of queues) { // the least recently used come first
         if (queues.size < roomsMax) break
-        if (!busy && pending.length === 0) queues.delete(id)
+        if (!busy && pending.length === 0 && aside.size === 0) queues.delete(id)
         else break
       }
     } else queues.delete(roomId)
@@ -133,7 +138,14 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
     try {
       // Nothing here waits unless it must, so that rooms woken together append in one call.
       if (batch.some(isUnlooked)) batch = await lookUp(queue, batch)
-      const decided = batch.length === 0 ? [] : decideAll(queue, batch, false) ?? await decideOnFresh(queue, batch)
+      batch = putAside(queue, batch)
+      let decided = batch.length === 0 ? [] : decideAll(queue, batch, false)
+      if (decided === undefined) {
+        await load(queue, batch)
+        batch = putAside(queue, batch) // now that it is known what kind of room it is
+        decided = decideAll(queue, batch, true)
+      }
+      if (decided === undefined) throw new TypeError('a freshly loaded room lacks a member that was asked for')
       const units = decided.flatMap(({ unit }) => unit ?? [])
       const results = units.length > 0 ? await log.append(queue.id, units) : []
       batch = await settle(queue, decided, results)
@@ -167,7 +179,7 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
   function decideAll (queue: Queue, batch: Pending[], fresh: boolean): Decided[] | undefined {
     if (queue.room === undefined) return undefined
     let room = queue.room ?? undefined
-    if (!fresh && gathering !== undefined && batch.some(({ request, facts }) => facts === undefined && wantsFacts(request.command, room))) return undefined
+    if (!fresh && batch.some(pending => lacksFacts(pending, room))) return undefined
     // Before anything moves, so that the members known so far stay known.
     const { members } = room ?? {}
     if (members !== undefined && batch.some(pending => !knowsAll(members, pending))) return undefined
@@ -193,45 +205,86 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
   const knowsAll = (members: Room['members'], pending: Pending): boolean =>
     members.has(pending.request.user_id) && ('target' in pending.request.command || pending.facts !== undefined ? usersOf(pending).every(user => members.has(user)) : true)
 
-  async function decideOnFresh (queue: Queue, batch: Pending[]): Promise<Decided[]> {
-    await load(queue, batch)
-    if (await gather(queue, batch)) await load(queue, batch)
-    const decided = decideAll(queue, batch, true)
-    if (decided === undefined) throw new TypeError('a freshly loaded room lacks a member that was asked for')
-    return decided
-  }
-
   async function load (queue: Queue, batch: Pending[]): Promise<void> {
-    const users = [...new Set(batch.flatMap(usersOf))]
-    let hashes = await log.room(queue.id, users)
-    if (hashes?.meta.has('cold') === true && restore !== undefined) {
-      await restore(queue.id)
-      hashes = await log.room(queue.id, users)
-    }
-    // Another process may be at it, or the archive may lack its end: what is known of a cold room answers nothing.
-    if (hashes?.meta.has('cold') === true) throw new LogFault('unavailable', `the room ${queue.id} is not restored yet`)
+    const hashes = await readRoom(queue.id, [...new Set(batch.flatMap(usersOf))])
     const known = queue.room?.members
     queue.room = hashes === undefined ? null : roomFrom(emptyRoom(queue.id), hashes)
     // Those loaded earlier are kept: preconditions guard what is decided on them, and a "no" is given on fresh ones only.
     if (queue.room !== null && known !== undefined) for (const [user, member] of known) if (!queue.room.members.has(user)) queue.room.members.set(user, member)
   }
 
-  /** Gathers facts for those of the batch that want them; returns whether any did. */
-  async function gather (queue: Queue, batch: Pending[]): Promise<boolean> {
-    const room = queue.room ?? null
-    if (gathering === undefined) return false
-    const wanting = batch.filter(({ request }) => wantsFacts(request.command, room))
-    await Promise.all(wanting.map(async pending => {
-      const { command, user_id, at } = pending.request
-      const now = at ?? clock()
-      pending.facts = await gathering.of(command, room, user_id, now)
-      if (pending.slotted || !isSlowed(command, room, user_id)) return
-      if ('rejection' in decide(command, room ?? undefined, user_id, now, pending.facts)) return // it takes no slot
-      const no = await gathering.slow(room!, user_id)
-      if (no === undefined) pending.slotted = true
-      else pending.facts = { ...pending.facts, no }
-    }))
-    return wanting.length > 0
+  /** The room's state; one that Redis has let go of is put back first. */
+  async function readRoom (roomId: string, users: readonly string[]): Promise<RoomHashes | undefined> {
+    let hashes = await log.room(roomId, users)
+    if (hashes?.meta.has('cold') === true && restore !== undefined) {
+      await restore(roomId)
+      hashes = await log.room(roomId, users)
+    }
+    // Another process may be at it, or the archive may lack its end: what is known of a cold room answers nothing.
+    if (hashes?.meta.has('cold') === true) throw new LogFault('unavailable', `the room ${roomId} is not restored yet`)
+    return hashes
+  }
+
+  const lacksFacts = ({ request, facts }: Pending, room: Room | null | undefined): boolean =>
+    gathering !== undefined && facts === undefined && wantsFacts(request.command, room)
+
+  /**
+   * Facts are gathered aside: a session waits for what its command needs from elsewhere (a password, Postgres), a room never waits
+   * for a session. What the session sends meanwhile waits behind it [G1]. Returns those that can be decided now.
+   */
+  function putAside (queue: Queue, batch: Pending[]): Pending[] {
+    return batch.filter(pending => {
+      const { session } = pending.request
+      const before = queue.aside.get(session)
+      if (before !== undefined) before.push(pending)
+      else if (!lacksFacts(pending, queue.room)) return true
+      else {
+        queue.aside.set(session, [pending])
+        void gatherAside(queue, pending)
+      }
+      return false
+    })
+  }
+
+  /** Never throws. Afterwards the session is back in the queue, in its place; or it is refused what it waited with. */
+  async function gatherAside (queue: Queue, pending: Pending): Promise<void> {
+    const { session } = pending.request
+    let no: Rejection | undefined
+    for (let pauseMs = 20; ; pauseMs = Math.min(2 * pauseMs, 500)) {
+      try {
+        pending.facts = await factsOf(queue.id, pending)
+        break
+      } catch (error) {
+        no = rejectionOf(error)
+        if (no.code === 'internal') logger.error({ err: error }, 'the facts of a command could not be gathered')
+        if (error instanceof LogFault && error.code === 'fenced') onFenced()
+        metrics.appendRetries.inc({ reason: error instanceof LogFault ? error.code : 'fault' })
+        if (no.code !== 'unavailable' || performance.now() - pending.since > RETRY_MS) break
+        await new Promise(resolve => setTimeout(resolve, pauseMs * (0.5 + Math.random())))
+      }
+    }
+    const back = queue.aside.get(session) ?? []
+    queue.aside.delete(session)
+    const kept = pending.facts === undefined && no !== undefined ? giveUp(queue, back, one => one === pending, no) : back
+    queue.pending = [...kept, ...queue.pending].sort((one, other) => one.order - other.order)
+    if (!queue.busy && queue.pending.length > 0) wake(queue)
+  }
+
+  async function factsOf (roomId: string, pending: Pending): Promise<Facts> {
+    const { command, user_id, at } = pending.request
+    const now = at ?? clock()
+    const hashes = await readRoom(roomId, usersOf(pending))
+    const room = hashes === undefined ? null : roomFrom(emptyRoom(roomId), hashes)
+    // Whoever may not anyway costs nobody a query.
+    const early = decide(command, room ?? undefined, user_id, now)
+    if ('rejection' in early && !FACTUAL.has(early.rejection.code) && command.type !== 'join') return {}
+    const facts = await gathering!.of(command, room, user_id, now)
+    if (pending.slotted || !isSlowed(command, room, user_id)) return facts
+    if ('rejection' in decide(command, room ?? undefined, user_id, now, facts)) return facts // it takes no slot
+    const no = await gathering!.slow(room!, user_id)
+    if (no !== undefined) return { ...facts, no }
+    pending.slotted = true
+    return facts
   }
 
   function prepare (pending: Pending, bodies: EventBody[], room: Room | undefined, now: number): { unit: Unit, effects: Effect[], after: Room } {
@@ -266,7 +319,7 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
       const { pending } = item
       if (item.unit === undefined) {
         // It was decided on a state that those before it were to leave: if one of them failed, that state never was.
-        if (again.length > 0) again.push(pending)
+        if (again.length > 0 || queue.room === undefined) again.push(pending)
         else answers.push(() => { void sayNo(queue, pending, item.no) })
         continue
       }
@@ -298,7 +351,8 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
   async function sayNo (queue: Queue, pending: Pending, rejection: Rejection | undefined): Promise<void> {
     const { client_id, user_id } = pending.request
     try {
-      const first = client_id === undefined ? undefined : await log.once(queue.id, user_id, client_id)
+      const key = client_id ?? pending.eventIds[0] // an attempt of this process may have been appended, and its answer lost
+      const first = key === undefined ? undefined : await log.once(queue.id, user_id, key)
       if (first !== undefined) answer(pending, { ok: true, changed: true, room_id: queue.id, ...first, duplicate: true, durability: log.durability() })
       else if (rejection !== undefined) refuse(pending, rejection)
       else answer(pending, { ok: true, changed: false, room_id: queue.id })
@@ -320,7 +374,10 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
       return false
     }
     const kept = batch.filter(keeps)
-    if (sessions.size > 0) queue.pending = queue.pending.filter(pending => !sessions.has(pending.request.session) || keeps(pending))
+    for (const session of sessions) {
+      queue.pending = queue.pending.filter(pending => pending.request.session !== session || keeps(pending))
+      for (const pending of queue.aside.get(session)?.splice(0) ?? []) refuse(pending, rejection)
+    }
     return kept
   }
 
@@ -342,16 +399,21 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
   return {
     async execute (request) {
       const queue = queueOf(request.command.room_id)
-      if (queue.pending.length >= queuedMax) return { ok: false, rejection: reject('overloaded', undefined, 1000) }
+      let queued = queue.pending.length
+      for (const { length } of queue.aside.values()) queued += length
+      if (queued >= queuedMax) return { ok: false, rejection: reject('overloaded', undefined, 1000) }
       return await new Promise<Outcome>(resolve => {
         waiting += 1
-        queue.pending.push({ request, eventIds: [], since: performance.now(), decisions: 0, looked: false, facts: undefined, slotted: false, answer: resolve, endSpan: traceCommand(request.command.type) })
+        queue.pending.push({ request, eventIds: [], since: performance.now(), order: arrivals++, decisions: 0, looked: false, facts: undefined, slotted: false, answer: resolve, endSpan: traceCommand(request.command.type) })
         if (!queue.busy) wake(queue)
       })
     },
     drained: async () => { if (waiting > 0) await new Promise<void>(resolve => { idle.push(resolve) }) },
   }
 }
+
+/** A "no" that facts may turn; every other is given without them. */
+const FACTUAL: ReadonlySet<string> = new Set<RejectionCode>(['message_not_found', 'bad_reply'])
 
 /** What moderators may look into, with the device that it was done from. */
 const AUDITED: ReadonlySet<string> = new Set<EventBody['type']>(['join', 'leave', 'kick', 'ban', 'mute', 'role', 'room', 'delete', 'pin'])

@@ -42,8 +42,9 @@ export function createDirect ({ commands }: { commands: Commands }): Direct {
       const outcome = await made
       if (outcome === undefined || outcome.ok) {
         const result = await said
-        if (!result.ok && result.rejection.code === 'room_not_found') known.delete(room_id)
-        return result
+        if (result.ok || result.rejection.code !== 'room_not_found' || outcome !== undefined) return result
+        known.delete(room_id) // lost, and never archived: it is made again
+        return await this.send(request, recipient)
       }
       await said
       return outcome

@@ -24,8 +24,8 @@ export interface FactSources {
   usersNamed: (names: readonly string[]) => Promise<string[]>
   /** Those of the IDs that are users. */
   existing: (userIds: readonly string[]) => Promise<Set<string>>
-  /** Whether one of the two has blocked the other. */
-  blocked: (one: string, other: string) => Promise<boolean>
+  /** Those of `others` between whom and this user there is a block. */
+  blocked: (userId: string, others: readonly string[]) => Promise<string[]>
   /** Whether Postgres knows the room: then making it anew would begin a second history. */
   archived: (roomId: string) => Promise<boolean>
   /** Whether it is the room's password, or why that cannot be said now: too many guesses, too many at once. */
@@ -82,7 +82,7 @@ export function createFacts (sources: FactSources) {
 
   async function whyNotDirect ([one, other]: readonly string[]): Promise<Rejection | undefined> {
     if (one === undefined || other === undefined || one === other) return undefined
-    return await blocked(one, other) ? reject('blocked') : undefined
+    return (await blocked(one, [other])).length > 0 ? reject('blocked') : undefined
   }
 
   const no = (rejection: Rejection | undefined): Facts => rejection === undefined ? {} : { no: rejection }
@@ -138,7 +138,8 @@ export function createFacts (sources: FactSources) {
         case 'create': {
           if (room !== null) return {}
           const members = command.members ?? []
-          const why = await missing([...new Set(members)].filter(user => user !== actor)) ?? (command.kind === 'dm' ? await whyNotDirect(members) : undefined)
+          const others = [...new Set(members)].filter(user => user !== actor)
+          const why = await missing(others) ?? (others.length > 0 && (await blocked(actor, others)).length > 0 ? reject('blocked') : undefined)
           return no(why ?? (await archived(room_id) ? reject('unavailable', 'The room is being restored', 1000) : undefined))
         }
         default:

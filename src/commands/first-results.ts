@@ -4,9 +4,11 @@
  * append script's own key.
  */
 import type { Position } from '../domain/position.ts'
-import type { RoomLog } from '../log/log.ts'
+import { LogFault, type RoomLog } from '../log/log.ts'
 
 const CHUNK_EVENTS = 1000
+/** Events that one look goes through at most; so far behind the archive must not be for a resend to be told from a new command. */
+const EVENTS_MAX = 20_000
 
 export interface Sent {
   readonly author: string
@@ -41,6 +43,7 @@ export function createFirstResults ({ archiveLook, log }: { archiveLook: Archive
       }
       if (events.length < CHUNK_EVENTS) return found
       after = events.at(-1)!.seq
+      if (after - checkpoint.seq > EVENTS_MAX) throw new LogFault('unavailable', 'the archive is too far behind to look for what was sent before')
     }
   }
 }

@@ -270,6 +270,7 @@ function update (command: Command & { type: 'update' }, room: Room, member: Memb
   const changes = (['name', ...SETTING_NAMES] as const).filter(name => command[name] !== undefined && command[name] !== current(room, name))
   // In groups everyone may change what it is called, not how it is run.
   if (!changes.every(name => allowed(name === 'name' || name === 'topic' ? 'update' : name === 'archived' ? 'archive' : 'settings'))) return no('forbidden')
+  if (changes.includes('history') && room.kind === 'lobby') return no('forbidden', 'Everyone reads all of the lobby')
   if (changes.length === 0) return yes()
   if (room.archived && command.archived !== false) return no('room_archived')
   return yes({ type: 'room', change: 'updated', ...Object.fromEntries(changes.map(name => [name, command[name]])) })

@@ -45,7 +45,9 @@ const TOO_MANY_HERE = 'This gateway takes no more connections now'
 
 export interface GatewayOptions extends Pick<SocketOptions, 'config' | 'commands' | 'direct' | 'ensureInbox' | 'verify' | 'redeem' | 'newId' | 'clock' | 'metrics' | 'logger'>, Pick<ResumeOptions, 'log' | 'readArchive' | 'archivedAt' | 'holeAfter' | 'access'>, Pick<MembershipsOptions, 'recentRooms' | 'roomsOf'> {
   tail: Tail
-  revocations: Pick<Revocations, 'onRevoked'>
+  revocations: Pick<Revocations, 'onRevoked' | 'has'>
+  /** Whether one of the two has blocked the other. */
+  blocked: (one: string, other: string) => Promise<boolean>
   limits: Limits
   signals: Signals
   publisher: Publisher
@@ -65,7 +67,7 @@ export interface Gateway {
 
 /** Adds `/ws` to the server. */
 export async function createGateway (app: FastifyInstance, options: GatewayOptions): Promise<Gateway> {
-  const { config, clock, metrics, logger, tail, revocations, limits, log, readArchive, archivedAt, holeAfter, access, recentRooms, roomsOf } = options
+  const { config, clock, metrics, logger, tail, revocations, blocked, limits, log, readArchive, archivedAt, holeAfter, access, recentRooms, roomsOf } = options
   const unlimited = config.RATE_LIMITS === 'off'
   const connections = new Map<Connection, number>() // → its slice of the heartbeat interval
   const perUser = new Map<string, number>()
@@ -74,9 +76,9 @@ export async function createGateway (app: FastifyInstance, options: GatewayOptio
   const hub = createHub({ tail, turn, metrics, clock }) // its phase comes first: what it fans out is written in the same turn
   const { signals, publisher, presenceLeases: leases, audiencesOf, noteLastSeen } = options
   const readings = createReadings({ access, clock })
-  const typing = createTyping({ readings, publisher, clock, metrics })
+  const typing = createTyping({ readings, publisher, blocked, clock, metrics })
   const marks = createMarkFrames({ marks: options.marks, access, readings })
-  const subscriptions = createSubscriptions({ hub, access, resume: createResume({ log, readArchive, archivedAt, ...(holeAfter === undefined ? {} : { holeAfter }), access, metrics }), onLive: marks.greet, config, metrics, logger })
+  const subscriptions = createSubscriptions({ hub, access, resume: createResume({ log, readArchive, archivedAt, ...(holeAfter === undefined ? {} : { holeAfter }), access, metrics }), onLive: marks.greet, onDropped: (connection, roomId) => { memberships.forget(connection, roomId) }, config, metrics, logger })
   const memberships = createMemberships({ subscriptions, roomsOf, recentRooms, access, marks: options.marks, roomsMax: config.SUBSCRIPTIONS_MAX, logger })
   const people = createPeople({ signals, subscriptions, onMembership: (...change) => { void memberships.onChanged(...change) }, metrics, onChange: (userId, gone) => { presence.changed(userId, gone === undefined ? undefined : subscriptions.roomsOf(gone)) } })
   const presence = startPresence({
@@ -116,6 +118,7 @@ export async function createGateway (app: FastifyInstance, options: GatewayOptio
   }
   const streams = createStreams({
     ...deps,
+    isRevoked: revocations.has,
     outboxes,
     admit (userId) {
       const retryMs = stopping ? STOPPING_RETRY_MS : unlimited ? 0 : isFull() ? FULL_RETRY_MS : upgrades.take(clock()) > 0 ? TOO_FAST_RETRY_MS : 0

@@ -56,7 +56,11 @@ export interface Hub {
   feed: (roomId: string) => Promise<Feed>
   /** Called for a subscriber whom an event has put out of the room, after that event was sent to it; it gets nothing more. */
   onLost: (listener: Lost) => void
+  /** Called for a live subscriber whose history was void beyond `position`, after it was told; it gets nothing more until it resumes from there. */
+  onParted: (listener: Parted) => void
 }
+
+type Parted = (subscriber: Subscriber, roomId: string, position: Position) => void
 
 type Lost = (subscriber: Subscriber, roomId: string, code: 'not_member' | 'banned' | 'room_not_found') => void
 
@@ -67,6 +71,7 @@ export function resetFrame (roomId: string, reason: 'parted' | 'membership' | 'e
 export function createHub ({ tail, turn, metrics, clock }: { tail: Tail, turn: Turn, metrics: Metrics, clock: () => number }): Hub {
   const feeds = new Map<string, Promise<RoomFeed>>()
   let onLost: Lost = () => {}
+  let onParted: Parted = () => {}
   let dirty: RoomFeed[] = []
   turn.add(() => {
     const fed = dirty
@@ -110,6 +115,7 @@ export function createHub ({ tail, turn, metrics, clock }: { tail: Tail, turn: T
           if (subscriber.buffer.length < BUFFER_EVENTS) subscriber.buffer.push({ seq: event.seq, frame })
           else { // it reads on from the log instead
             this.#buffering.delete(subscriber)
+            subscriber.buffer = []
             subscriber.state = 'catching up'
           }
         }
@@ -141,9 +147,18 @@ export function createHub ({ tail, turn, metrics, clock }: { tail: Tail, turn: T
     onReset (position: Position): void {
       this.flush()
       const frame = wireFrame(JSON.stringify(resetFrame(this.roomId, 'parted', position)))
-      for (const { outbox } of this.#live) outbox.push(frame)
+      const live = [...this.#live]
+      for (const subscriber of live) {
+        subscriber.outbox.push(frame)
+        // With the history, what let them in may be void: they come again like anybody.
+        this.#forget(subscriber)
+        subscriber.state = 'catching up'
+        this.#coming.add(subscriber)
+      }
+      if (live.length > 0) setImmediate(() => { for (const subscriber of live) onParted(subscriber, this.roomId, position) })
       for (const subscriber of this.#buffering) {
         subscriber.state = 'catching up'
+        subscriber.buffer = [] // of the history that is void
         subscriber.reset = position
       }
       this.#buffering.clear()
@@ -232,6 +247,7 @@ export function createHub ({ tail, turn, metrics, clock }: { tail: Tail, turn: T
 
   return {
     onLost (listener) { onLost = listener },
+    onParted (listener) { onParted = listener },
     async feed (roomId) {
       for (;;) {
         let opening = feeds.get(roomId)

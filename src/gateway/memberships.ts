@@ -43,6 +43,8 @@ export interface Memberships {
   onChanged: (connections: readonly Subscribing[], userId: string, roomId: string, seq: number) => Promise<void>
   /** Looks for changes of which no signal came. */
   look: (connection: Subscribing) => Promise<void>
+  /** It was put out of the room: what comes of it later is news again. */
+  forget: (connection: Subscribing, roomId: string) => void
   leave: (connection: Subscribing) => void
 }
 
@@ -157,6 +159,7 @@ export function createMemberships ({ subscriptions, roomsOf, recentRooms, access
       }
     },
 
+    forget (connection, roomId) { followers.get(connection)?.delete(roomId) },
     leave (connection) { followers.delete(connection) },
   }
 }

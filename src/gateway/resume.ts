@@ -174,6 +174,7 @@ class Resuming {
 
   #tell (reason: 'parted' | 'membership' | 'erased', position: Position): Position {
     const { feed, subscriber } = this.#request
+    if (this.#request.gone()) return position // another run has begun: what this one finds is nothing to the client
     this.#deps.metrics.resets.inc({ reason })
     subscriber.outbox.send(resetFrame(feed.roomId, reason, position))
     return position

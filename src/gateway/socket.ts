@@ -279,7 +279,7 @@ export class Connection {
     const { config, clock } = this.#deps
     this.outbox.send({
       type: 'welcome',
-      session_id: this.id,
+      session_id: this.#identity!.session_id,
       user_id: this.userId,
       heartbeat_ms: config.HEARTBEAT_MS,
       server_time: new Date(clock()).toISOString(),

@@ -55,13 +55,14 @@ export interface StreamsOptions {
   /** What stands against one more connection of this user. It counts from here on. */
   admit: (userId: string) => Rejection | undefined
   release: (userId: string) => void
+  isRevoked: (sessionId: string) => boolean
   roomsMax: number
   newId: () => string
   clock: () => number
   metrics: Metrics
 }
 
-export function createStreams ({ subscriptions, outboxes, admit, release, roomsMax, newId, clock, metrics }: StreamsOptions): Streams {
+export function createStreams ({ subscriptions, outboxes, admit, release, isRevoked, roomsMax, newId, clock, metrics }: StreamsOptions): Streams {
   const streams = new Set<EventStream>()
 
   class EventStream implements Subscribing {
@@ -134,6 +135,7 @@ export function createStreams ({ subscriptions, outboxes, admit, release, roomsM
   return {
     open (opening) {
       if (opening.rooms.size > roomsMax) return reject('too_many_subscriptions', `A stream has at most ${roomsMax} rooms here`)
+      if (isRevoked(opening.identity.session_id)) return reject('unauthenticated', 'This session was revoked') // while it was asked who may read what
       if (opening.response.destroyed) return undefined // it went while it was asked who may read what
       const refused = admit(opening.identity.user_id)
       if (refused !== undefined) return refused

@@ -57,12 +57,14 @@ export interface SubscriptionsOptions {
   resume: (request: ResumeRequest) => CatchUp
   /** Told when a connection has become live in a room. */
   onLive?: (connection: Subscribing, roomId: string) => void
+  /** Told when one was ended from this side. */
+  onDropped?: (connection: Subscribing, roomId: string) => void
   config: Config
   metrics: Metrics
   logger: Logger
 }
 
-export function createSubscriptions ({ hub, access, resume, onLive = () => {}, config, metrics, logger }: SubscriptionsOptions): Subscriptions {
+export function createSubscriptions ({ hub, access, resume, onLive = () => {}, onDropped = () => {}, config, metrics, logger }: SubscriptionsOptions): Subscriptions {
   const all = new Map<Subscribing, Map<string, Subscription>>()
   const line = createFairLine<Subscribing>({ inside: config.RESUMES_MAX, eachUnderWay: CATCH_UPS_EACH, waiting: config.RESUMES_QUEUED_MAX })
 
@@ -122,6 +124,7 @@ export function createSubscriptions ({ hub, access, resume, onLive = () => {}, c
     end(connection, roomId, subscription)
     answerError(connection, roomId, rejection, ref)
     connection.onDropped?.(roomId, rejection)
+    onDropped(connection, roomId)
   }
 
   function end (connection: Subscribing, roomId: string, subscription: Subscription): void {
@@ -135,21 +138,28 @@ export function createSubscriptions ({ hub, access, resume, onLive = () => {}, c
     if (rooms?.size === 0) all.delete(connection)
   }
 
+  hub.onParted((subscriber, roomId, position) => {
+    const { connection, gone } = subscriber as Subscription
+    if (!gone) add(connection, roomId, position)
+  })
+
+  function add (connection: Subscribing, roomId: string, after: ClaimedPlace | undefined, ref?: number): void {
+    let rooms = all.get(connection)
+    if (rooms === undefined) all.set(connection, rooms = new Map())
+    const before = rooms.get(roomId)
+    if (before !== undefined) { // again, from another position: begins anew
+      end(connection, roomId, before)
+      all.set(connection, rooms)
+    }
+    if (rooms.size >= config.SUBSCRIPTIONS_MAX) return answerError(connection, roomId, reject('too_many_subscriptions'), ref)
+    const subscription: Subscription = { connection, outbox: connection.outbox, userId: connection.userId!, open: false, state: 'catching up', buffer: [], reset: undefined, beat: 0, feed: undefined, gone: false, ref }
+    rooms.set(roomId, subscription)
+    const admitted = line.enter(connection, piecesOf(connection, roomId, subscription, after))
+    if (!admitted) drop(connection, roomId, subscription, reject('busy', undefined, 1000 + Math.floor(Math.random() * 2000)))
+  }
+
   return {
-    add (connection, roomId, after, ref) {
-      let rooms = all.get(connection)
-      if (rooms === undefined) all.set(connection, rooms = new Map())
-      const before = rooms.get(roomId)
-      if (before !== undefined) { // again, from another position: begins anew
-        end(connection, roomId, before)
-        all.set(connection, rooms)
-      }
-      if (rooms.size >= config.SUBSCRIPTIONS_MAX) return answerError(connection, roomId, reject('too_many_subscriptions'), ref)
-      const subscription: Subscription = { connection, outbox: connection.outbox, userId: connection.userId!, open: false, state: 'catching up', buffer: [], reset: undefined, beat: 0, feed: undefined, gone: false, ref }
-      rooms.set(roomId, subscription)
-      const admitted = line.enter(connection, piecesOf(connection, roomId, subscription, after))
-      if (!admitted) drop(connection, roomId, subscription, reject('busy', undefined, 1000 + Math.floor(Math.random() * 2000)))
-    },
+    add,
 
     remove (connection, roomId) {
       const subscription = all.get(connection)?.get(roomId)

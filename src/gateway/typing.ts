@@ -46,7 +46,16 @@ export interface Typing {
   stop: () => void
 }
 
-export function createTyping ({ readings, publisher, clock, metrics }: { readings: Readings, publisher: Publisher, clock: () => number, metrics: Metrics }): Typing {
+export interface TypingOptions {
+  readings: Readings
+  publisher: Publisher
+  /** Whether one of the two has blocked the other. */
+  blocked: (one: string, other: string) => Promise<boolean>
+  clock: () => number
+  metrics: Metrics
+}
+
+export function createTyping ({ readings, publisher, blocked, clock, metrics }: TypingOptions): Typing {
   const entries = new Map<string, Entry>()
   /** Connection → its entries, so that one that ends finds them. */
   const ofConnection = new Map<string, Set<Entry>>()
@@ -103,8 +112,13 @@ export function createTyping ({ readings, publisher, clock, metrics }: { reading
   return {
     async heard ({ id, userId }, roomId, active) {
       if (userId === undefined) return reject('unauthenticated')
-      const no = mayNotWrite(await readings.reading(roomId, userId), clock())
+      const reading = await readings.reading(roomId, userId)
+      const no = mayNotWrite(reading, clock())
       if (no !== undefined) return no
+      if (reading.allowed && reading.room.kind === 'dm' && active) {
+        const [one = '', other = one] = reading.room.peers
+        if (one !== other && await blocked(one, other).catch(() => true)) return reject('blocked')
+      }
       const known = entries.get(keyOf(userId, roomId))
       if (known === undefined && !active) return undefined
       const entry = known ?? begin(userId, roomId, id)

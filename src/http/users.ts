@@ -14,11 +14,10 @@ export const User = Type.Object({
   status_text: Type.Union([Type.String(), Type.Null()]),
   kind: Type.Enum([...USER_KINDS]),
   created_at: Type.String({ description: 'RFC 3339, UTC' }),
-  last_seen_at: Type.Union([Type.String(), Type.Null()], { description: 'When the user was last connected, as far as it was noted' }),
 })
 
-export function userOf ({ id, username, display_name, avatar_url, status_text, kind, created_at, last_seen_at }: UserRow): Static<typeof User> {
-  return { id, username, display_name, avatar_url, status_text, kind, created_at: created_at.toISOString(), last_seen_at: last_seen_at?.toISOString() ?? null }
+export function userOf ({ id, username, display_name, avatar_url, status_text, kind, created_at }: UserRow): Static<typeof User> {
+  return { id, username, display_name, avatar_url, status_text, kind, created_at: created_at.toISOString() }
 }
 
 const UserParams = Type.Object({ id: Type.String({ pattern: UUID_PATTERN, description: 'UUID of the user' }) })

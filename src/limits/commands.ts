@@ -16,7 +16,7 @@ const RETRY_MS = 1000
 
 const SENDS = new Set<string>(['message', 'edit', 'delete', 'react', 'unreact'])
 /** Frames that are no sends count as the requests that they are over HTTP; else a socket could toggle as fast as it may send frames. */
-const REQUESTS = new Set<string>(['join', 'leave'])
+const REQUESTS = new Set<string>(['join', 'leave', 'create'])
 
 export function limitCommands ({ commands, limits }: { commands: Commands, limits: Limits }): Commands {
   const lines = new Map<string, WaitingLine>() // of users who wait for tokens

@@ -22,8 +22,8 @@ export interface Groups {
   news: (partition: number, cursor: number, limit: number) => Promise<News>
   /** The partition's counter now: a cursor that hears of everything appended from here on. */
   counter: (partition: number) => Promise<number>
-  /** Rooms of the partition whose last append is the longest ago, in that order. */
-  longestIdle: (partition: number, limit: number) => Promise<string[]>
+  /** Rooms of the partition whose last append is the longest ago, in that order, from the `offset`-th on. */
+  longestIdle: (partition: number, offset: number, limit: number) => Promise<string[]>
   /**
    * All rooms of these partitions that Redis has, found by looking through every key: slow, for when there is reason to think that
    * entries of `active` were lost. Keys may be missed while they come and go.
@@ -69,9 +69,9 @@ export function createGroups ({ redis, keys }: { redis: Redis, keys: Keys }): Gr
       }
     },
 
-    async longestIdle (partition, limit) {
+    async longestIdle (partition, offset, limit) {
       try {
-        return await redis.zrange(keys.active(partition), '0', String(limit - 1))
+        return await redis.zrange(keys.active(partition), String(offset), String(offset + limit - 1))
       } catch (error) {
         throw faultOf(error)
       }

@@ -88,6 +88,8 @@ export interface RoomLog {
   deletedAfter: (roomId: string, after: number) => Promise<Set<number>>
   /** The chains that the stream has at these seqs; seqs that it does not have are absent. */
   chainsAt: (roomId: string, seqs: readonly number[]) => Promise<Map<number, string>>
+  /** Whether each of these messages was deleted, as far as the archive does not have it yet. */
+  areDeleted: (messages: ReadonlyArray<{ readonly room_id: string, readonly seq: number }>) => Promise<boolean[]>
   /** State of a room and of some members, in one moment; undefined if Redis does not know the room. */
   room: (roomId: string, users: readonly string[]) => Promise<RoomHashes | undefined>
   /** States of several rooms (any partitions), each in one moment, with the record of one user; unknown rooms are absent. */

@@ -114,6 +114,11 @@ export function createRedisLog ({ redis, keys, log }: { redis: Redis, keys: Keys
       return new Set(deleted.map(Number))
     },
 
+    async areDeleted (messages) {
+      const scores = await guarded(Promise.all(messages.map(async ({ room_id, seq }) => await redis.zscore(keys.deleted(room_id), String(seq))))) // written together
+      return scores.map(score => score !== null)
+    },
+
     async chainsAt (roomId, seqs) {
       const chains = new Map<number, string>()
       if (seqs.length === 0) return chains

@@ -84,6 +84,15 @@ export async function blocksBetween (db: Queryable, a: string, b: string): Promi
   return row!
 }
 
+/** Those of `others` between whom and this user there is a block, whoever made it. */
+export async function blockedAmong (db: Queryable, userId: string, others: readonly string[]): Promise<string[]> {
+  const { rows } = await db.query<{ id: string }>(`
+    SELECT blocked_id AS id FROM blocks WHERE user_id = $1 AND blocked_id = ANY ($2::uuid[])
+     UNION
+    SELECT user_id AS id FROM blocks WHERE blocked_id = $1 AND user_id = ANY ($2::uuid[])`, [userId, others])
+  return rows.map(({ id }) => id)
+}
+
 /** IDs of the users that this one lists as contacts, in the order of the IDs. */
 export async function contactsOf (db: Queryable, userId: string, limit: number): Promise<string[]> {
   const { rows } = await db.query<{ id: string }>('SELECT contact_id AS id FROM contacts WHERE user_id = $1 ORDER BY contact_id LIMIT $2', [userId, limit])

@@ -95,7 +95,7 @@ t.test('commands that need more than the room', async t => {
 
   await t.test('who has blocked somebody is not written to, and strangers to Millrace cannot be', async t => {
     let blocked = false
-    const picky = over({ blocked: async () => blocked, existing: async ids => new Set(ids.filter(id => id !== 'nobody')) })
+    const picky = over({ blocked: async (_user, others) => blocked ? [...others] : [], existing: async ids => new Set(ids.filter(id => id !== 'nobody')) })
     const direct = createDirect({ commands: { execute: picky.execute } })
     const write = async (to: string) => await direct.send({ user_id: 'fay', session: 's', command: { type: 'message', room_id: '', content: 'hi' } }, to)
     t.match(await write('nobody'), { rejection: { code: 'user_not_found' } })

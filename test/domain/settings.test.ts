@@ -28,10 +28,10 @@ t.test('in a group everyone changes its name and topic, and nothing else', async
   }
 })
 
-t.test('in the lobby its admins change all but whether it is open', async t => {
+t.test('in the lobby its admins change all but whether it is open and what is read of it', async t => {
   const lobby: Given[] = [...made('lobby'), ['system', { type: 'role', target: 'adm', role: 'admin' }]]
   for (const name of SETTING_NAMES) {
-    if (name === 'archived') t.equal(when(lobby, update({ archived: true }), 'adm'), 'forbidden')
+    if (name === 'archived' || name === 'history') t.equal(when(lobby, update({ [name]: OTHER[name] }), 'adm'), 'forbidden', name)
     else t.same(when(lobby, update({ [name]: OTHER[name] }), 'adm'), updated({ [name]: OTHER[name] }), name)
     t.equal(when(lobby, update({ [name]: OTHER[name] }), 'bob'), 'forbidden', name)
   }

@@ -55,7 +55,7 @@ function played () {
     direct: { open: async () => ({ ok: false, rejection: reject('user_not_found') }), send: async () => ({ ok: false, rejection: reject('user_not_found') }) },
     ensureInbox: async room_id => ({ ok: true, changed: false, room_id }),
     subscriptions: { add () {}, remove () {}, removeAll () {}, has: () => false, roomsOf: () => [], room: () => 0, stats: () => ({ inside: 0, begun: 0, waiting: 0 }), movedHeads: () => ({ [NOWHERE]: 9121 }) },
-    memberships: { follow: async () => {}, onChanged: async () => {}, look: async () => {}, leave () {} },
+    memberships: { follow: async () => {}, onChanged: async () => {}, look: async () => {}, forget () {}, leave () {} },
     people: { enter () {}, leave () {}, changed () {}, of: () => [], statusOf: () => undefined, here: () => [] },
     typing: { heard: async () => undefined, wrote () {}, left () {}, size: () => 0, stop () {} },
     marks: { read: async (_connection, _room, seq) => seq, delivered: async () => undefined, greet () {} },

@@ -59,6 +59,7 @@ t.test('a stream shows a sign of life every 15 s, and ends with its token', asyn
     outboxes: createOutboxes({ bytesMax: 1_000_000, turn: createTurn() }),
     admit: userId => userId === 'nobody' ? reject('too_many') : undefined,
     release: () => { released += 1 },
+    isRevoked: () => false,
     roomsMax: 2,
     newId: () => 'id',
     clock: () => now,

@@ -12,7 +12,7 @@ import { until } from '../until.ts'
 const ADA = { id: 'c1', userId: 'ada' }
 
 function played (t: { teardown: (fn: () => unknown) => unknown }, reading: Partial<Extract<Reading, { allowed: true }>> | Extract<Reading, { allowed: false }> = {}) {
-  const state = { now: 1_000_000, asked: 0, fails: false }
+  const state = { now: 1_000_000, asked: 0, fails: false, blocked: false }
   const told: Array<[room: string, user: string, active: boolean, except: readonly string[]]> = []
   const metrics = createMetrics('test')
   const answer: Reading = 'allowed' in reading && !reading.allowed
@@ -29,6 +29,7 @@ function played (t: { teardown: (fn: () => unknown) => unknown }, reading: Parti
   const typing = createTyping({
     readings: createReadings({ access, clock: () => state.now }),
     publisher: { toRoom: (room, frame, except = []) => { const { user_id, active } = frame as { user_id: string, active: boolean }; told.push([room, user_id, active, except]) }, toUser () {} },
+    blocked: async () => state.blocked,
     clock: () => state.now,
     metrics,
   })

@@ -72,7 +72,7 @@ export function commandsOver (world: Awaited<ReturnType<typeof logWorld>>, log =
       emojiOn: async () => [],
       usersNamed: async names => [...names],
       existing: async ids => new Set(ids),
-      blocked: async () => false,
+      blocked: async () => [],
       archived: async () => false,
       passwordFits: async (_room, password) => password === 'open sesame',
       redeemInvite: async ({ code }) => code === 'good' ? 'good' : 'unknown',

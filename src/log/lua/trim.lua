@@ -17,9 +17,7 @@ else
 end
 local gone = redis.call('XTRIM', KEYS[2], 'MINID', keep .. '-0')
 if gone > 0 then
-  -- Those whose delete the archive has applied: there, they are tombstones.
-  for _, message in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', seq)) do
-    if tonumber(message) < tonumber(keep) then redis.call('ZREM', KEYS[4], message) end
-  end
+  -- A delete comes after the message and all its edits: once it is out of the stream, so are they; and the archive has applied it.
+  redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', string.format('(%.0f', math.min(tonumber(keep), tonumber(seq) + 1)))
 end
 return gone
