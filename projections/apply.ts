@@ -11,7 +11,7 @@ import { LogFault } from '../src/log/log.ts'
 import type { Position } from '../src/domain/position.ts'
 import { isUnavailable, sqlStateOf, type Store } from '../src/store/pool.ts'
 import type { Logger } from '../src/telemetry/logging.ts'
-import { lockCheckpoints, moveCheckpoints } from './checkpoint.ts'
+import { generationsOf, lockCheckpoints, moveCheckpoints } from './checkpoint.ts'
 import { park } from './park.ts'
 import { groupOf, type Projection, type RoomBatch } from './projection.ts'
 
@@ -23,12 +23,14 @@ export interface Work {
   readonly entries: readonly LogEvent[]
   /** How many times the room was parked before, for the record. */
   readonly attempts: number
+  /** How many times the partition had been reconciled before these were read; left out where it does not matter. */
+  readonly generation?: number
 }
 
 export type Outcome =
   /** `count` entries are committed; the checkpoint is `to`. */
   | { readonly room_id: string, readonly status: 'applied', readonly to: Position, readonly count: number }
-  /** The checkpoint is elsewhere: look again. */
+  /** The checkpoint is elsewhere, or the log was reconciled since: look again. */
   | { readonly room_id: string, readonly status: 'elsewhere' }
   /** `count` entries are committed; the next one cannot be applied, and the room is parked. */
   | { readonly room_id: string, readonly status: 'parked', readonly to: Position, readonly count: number }
@@ -44,11 +46,14 @@ export function createApplier ({ projection, store, logger }: { projection: Proj
   async function attempt (work: readonly Work[]): Promise<Outcome[]> {
     return await store.transaction(async tx => {
       const checkpoints = await lockCheckpoints(tx, group, work.map(({ room_id }) => room_id))
+      // Asked when the checkpoints are locked: a reconciliation that begins from here on waits for them, and sees what is written here.
+      const generations = await generationsOf(tx, work.map(({ partition }) => partition))
       const outcomes: Outcome[] = []
       const fit: Work[] = []
       for (const room of work) {
         const at = checkpoints.get(room.room_id)
-        if (at?.seq !== room.from.seq || at.chain !== room.from.chain) outcomes.push({ room_id: room.room_id, status: 'elsewhere' })
+        const stale = room.generation !== undefined && room.generation !== generations.get(room.partition)
+        if (stale || at?.seq !== room.from.seq || at.chain !== room.from.chain) outcomes.push({ room_id: room.room_id, status: 'elsewhere' })
         else fit.push(room)
       }
       if (fit.length === 0) return outcomes

@@ -30,16 +30,16 @@ export const archive: Projection = {
   async apply (tx, batch) {
     await insertEvents(tx, batch)
     await blankDeleted(tx, batch)
-    await foldState(tx, batch)
-    await queueTidings(tx, batch)
+    await queueTidings(tx, await foldState(tx, batch))
   },
 }
 
 /** Folds a batch into the state that restoring needs; by itself, to fold anew what is archived already. */
-export async function foldState (tx: Queryable, batch: readonly RoomBatch[]): Promise<void> {
+export async function foldState (tx: Queryable, batch: readonly RoomBatch[]): Promise<RoomChange[]> {
   const changes = await foldRooms(batch, async pairs => await records(tx, pairs))
   await saveRooms(tx, changes)
   await saveMembers(tx, changes)
+  return changes
 }
 
 /** Makes the state that restoring needs what Redis holds: after a hole, folding cannot. */

@@ -85,3 +85,62 @@ export async function moveCheckpoints (tx: Queryable, group: string, moves: read
   })
   if (rowCount !== moves.length) throw new Error(`${rowCount} of ${moves.length} checkpoints of ${group} moved`)
 }
+
+/**
+ * Begins a reconciliation of the partition: from the commit of this on, what projectors read of the log before it is not applied
+ * any more (`apply.ts`). It may have been read of a server that is gone, and be lost.
+ */
+export async function raiseGeneration (db: Queryable, partition: number): Promise<void> {
+  await db.query(`
+    INSERT INTO reconciliations (partition, generation)
+    VALUES ($1, 1)
+        ON CONFLICT (partition) DO UPDATE
+       SET generation = reconciliations.generation + 1, begun_at = now()`, [partition])
+}
+
+/** How many times each of these partitions was reconciled. */
+export async function generationsOf (db: Queryable, partitions: Iterable<number>): Promise<Map<number, number>> {
+  const asked = [...new Set(partitions)]
+  const { rows } = await db.query<{ partition: number, generation: number }>({
+    name: 'generations',
+    text: `
+    SELECT partition, generation
+      FROM reconciliations
+     WHERE partition = ANY ($1::int[])`,
+    values: [asked],
+  })
+  const known = new Map(rows.map(({ partition, generation }) => [partition, generation]))
+  return new Map(asked.map(partition => [partition, known.get(partition) ?? 0]))
+}
+
+/**
+ * Checkpoints of a partition that have moved, page by page in the order of rooms. Each page waits for transactions that are moving
+ * one of them, and sees what they leave.
+ */
+export async function * checkpointPages (db: Queryable, group: string, partition: number, limit: number): AsyncGenerator<Array<Row & { partition: number }>> {
+  let after = '00000000-0000-0000-0000-000000000000'
+  for (;;) {
+    const { rows } = await db.query<Row & { partition: number }>(`
+      SELECT partition, room_id, seq, chain
+        FROM checkpoints
+       WHERE projection = $1
+         AND partition = $2
+         AND room_id > $3
+       ORDER BY room_id
+       LIMIT $4
+         FOR SHARE`, [group, partition, after, limit])
+    if (rows.length > 0) yield rows.filter(({ seq }) => seq > 0)
+    if (rows.length < limit) return
+    after = rows.at(-1)!.room_id
+  }
+}
+
+/** Puts the checkpoints of these rooms back to the start, and takes the rooms out of what is parked. For rows that were thrown away. */
+export async function beginAnew (tx: Queryable, group: string, roomIds: readonly string[]): Promise<void> {
+  await tx.query(`
+    UPDATE checkpoints
+       SET seq = $3, chain = $4, updated_at = now()
+     WHERE projection = $1
+       AND room_id = ANY ($2::uuid[])`, [group, roomIds, START.seq, START.chain])
+  await tx.query('DELETE FROM parked_rooms WHERE projection = $1 AND room_id = ANY ($2::uuid[])', [group, roomIds])
+}

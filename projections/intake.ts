@@ -17,10 +17,11 @@ import { GroupMissing, type Groups } from '../src/log/groups.ts'
 import type { RoomLog } from '../src/log/log.ts'
 import type { Position } from '../src/domain/position.ts'
 import type { Store } from '../src/store/pool.ts'
+import { holeAfter } from '../src/store/skipped.ts'
 import type { Logger } from '../src/telemetry/logging.ts'
 import type { Metrics } from '../src/telemetry/metrics.ts'
 import type { Outcome, Work } from './apply.ts'
-import { openCheckpoints } from './checkpoint.ts'
+import { generationsOf, openCheckpoints } from './checkpoint.ts'
 import { park } from './park.ts'
 import { isRoomId, NEWS_MAX, type Sweep } from './sweep.ts'
 
@@ -45,6 +46,8 @@ interface Room {
   /** A seq that the log is known to have reached. */
   want: number
   doubts: number
+  /** How many times its partition had been reconciled when it was opened. */
+  generation: number
 }
 
 interface Deps {
@@ -84,7 +87,7 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
     if (!isRoomId(id)) { logger.warn({ projection: group, partition, room_id: id.slice(0, 100) }, 'what is listed as a room has no room ID'); return }
     let room = rooms.get(id)
     if (room === undefined) {
-      room = { id, partition, applied: { seq: 0, chain: '' }, queue: [], source: 'closed', more: true, stream: true, want: 0, doubts: 0 }
+      room = { id, partition, applied: { seq: 0, chain: '' }, queue: [], source: 'closed', more: true, stream: true, want: 0, doubts: 0, generation: 0 }
       rooms.set(id, room)
     }
     room.more = true
@@ -112,6 +115,7 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
 
   async function open (closed: readonly Room[]): Promise<void> {
     if (closed.length === 0) return
+    const generations = await generationsOf(store, closed.map(({ partition }) => partition)) // before anything is read
     const checkpoints = await openCheckpoints(store, group, closed)
     await settleAll(closed.map(async room => {
       const at = checkpoints.get(room.id)!
@@ -124,6 +128,7 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
         return
       }
       room.applied = at
+      room.generation = generations.get(room.partition)!
       room.queue = []
       room.source = room.stream ? 'group' : 'fetch'
     }))
@@ -183,6 +188,10 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
     if (events[0]?.seq !== after.seq + 1 && readArchive !== undefined) events = await readArchive(room.id, after.seq, count)
     if (events[0]?.seq === after.seq + 1) {
       await enqueue(room, events)
+    } else if (readArchive !== undefined && events[0] !== undefined && await holeAfter(store, room.id, after.seq) === events[0].seq - 1) {
+      // Somebody has skipped this hole in the archive: what is behind it follows on nothing.
+      room.queue.push(events[0])
+      await enqueue(room, events.slice(1))
     } else if (beyond || events.length > 0 || room.want > after.seq) {
       await doubt(room, 'hole')
     } else {
@@ -269,7 +278,10 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
         if (!parked.has(room_id)) leaveOut(room_id, partition, attempts)
       }
       metrics.parked.set({ projection: group }, parked.size)
-      for (const { id, partition, head } of behind) note(id, partition, head)
+      for (const { id, partition, head } of behind) {
+        if ((rooms.get(id)?.applied.seq ?? 0) >= head) drop(id) // its checkpoint was taken back
+        note(id, partition, head)
+      }
       for (const { id, partition, at, head } of off) {
         if (parked.has(id) || !cursors.has(partition)) continue
         logger.error({ projection: group, room_id: id, applied: at, head }, 'the log does not have what was applied')
@@ -305,7 +317,7 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
         }
         const entries = room.queue.slice(0, left)
         left -= entries.length
-        batch.push({ room_id: room.id, partition: room.partition, from: room.applied, entries, attempts: attemptsBefore.get(room.id) ?? 0 })
+        batch.push({ room_id: room.id, partition: room.partition, from: room.applied, entries, attempts: attemptsBefore.get(room.id) ?? 0, generation: room.generation })
       }
       return batch
     },

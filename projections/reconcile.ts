@@ -1,135 +1,236 @@
 /**
- * Reconciling: a fenced partition's log is compared with the archive, what is missing or parted is reported loudly, and the
- * fence is lifted [G8]. Whoever starts first does it, gateway or projector; a lock in Postgres keeps others out of the same partition.
+ * Reconciling: a fenced partition's log is compared with the archive, what Redis lacks is put back, histories that parted are
+ * settled, all of it is told loudly, and then the fence is lifted [G8]. So nothing is appended on top of a log that was cut
+ * short, and every seq that the archive knows stays what it was. Whoever starts first does it, gateway or projector; a lock in
+ * Postgres keeps others out of the same partition.
  *
- * Restoring what Redis lacks is not done here yet: after the comparison the fence is lifted as things are.
+ *     Redis has the archive's checkpoint, or goes on from it    nothing to do
+ *     Redis has less, of the same history, or nothing           the room becomes cold at the checkpoint: restored when it is needed
+ *     both have what the other has not                          the log stands; the archive is taken back to the fork (`parted.ts`)
+ *     neither has what follows the checkpoint                   nothing: the archive parks the room (`hole`)
+ *     another projection applied what neither has               it is replayed
+ *
+ * Rooms of which the archive has nothing and that Redis lost are gone without a trace. A room that a projector has parked because
+ * histories parted without a fence (a master that was frozen woke up) has its partition fenced, and goes the same way.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Cold } from '../src/log/cold.ts'
 import type { Fence } from '../src/log/fence.ts'
 import type { RoomLog } from '../src/log/log.ts'
-import type { Position } from '../src/domain/position.ts'
 import { ARCHIVE } from '../src/store/archive.ts'
 import type { Client, Store } from '../src/store/pool.ts'
 import type { Logger } from '../src/telemetry/logging.ts'
 import type { Metrics } from '../src/telemetry/metrics.ts'
+import { checkpointPages, checkpointsOf, raiseGeneration } from './checkpoint.ts'
+import { compareRooms, type Archived, type Deviant } from './compare.ts'
+import { replay, roomsOff, takeBack } from './parted.ts'
+import { groupOf, type Projection } from './projection.ts'
 
 /** First key of the advisory locks; the second is the partition. */
 const LOCK = 0x6d696c6c
-const ROOMS_PER_PAGE = 5000
+const ROOMS_PER_PAGE = 1000
+/** How often a room that changes under the comparison is looked at again, before the partition is left fenced for now. */
+const LOOKS_MAX = 10
 const ROOMS_NAMED = 5
+/** Parked rooms that are looked at in one pass. */
+const SUSPECTS_MAX = 1000
 
-export interface Reconciled {
+/** What was found and put right. */
+export interface Found {
+  /** Archived events that Redis lacked; they come back with their rooms. */
+  events_missing: number
+  /** Rooms that had less in Redis than in the archive, or were not there at all: cold now. */
+  rooms_missing: number
+  /** Rooms whose histories parted. */
+  rooms_parted: number
+  /** Events that were archived and were set aside because they do not stand. */
+  events_parted: number
+  /** Rooms that a projection replays, over all projections. */
+  rooms_replayed: number
+  /** Rooms of which neither has what follows the archive's checkpoint. */
+  rooms_holed: number
+}
+
+export interface Reconciled extends Found {
   /** Partitions whose fence was lifted. */
   readonly lifted: number[]
   /** Fenced ones that another process has in hand, or whose server changed meanwhile: look again. */
   readonly left: number[]
-  readonly events_missing: number
-  readonly rooms_missing: number
-  readonly rooms_parted: number
+}
+
+export interface ReconcileOptions {
+  /** Fences all partitions first, so that every room is compared, and waits for others that are at it. By hand only. */
+  readonly all?: boolean
+  /** Told how many rooms have been compared since the last time. */
+  readonly onCompared?: (rooms: number) => void
 }
 
 export interface Reconciler {
   /** One pass over the fenced partitions; nothing to do where there are none. Throws faults of Redis and Postgres. */
-  reconcile: () => Promise<Reconciled>
+  reconcile: (options?: ReconcileOptions) => Promise<Reconciled>
 }
 
-interface Found { events: number, missing: string[], parted: string[] }
-interface Row extends Position { partition: number, room_id: string }
+export interface ReconcilerOptions {
+  store: Store
+  log: RoomLog
+  cold: Cold
+  fence: Fence
+  /** Projections besides the archive that can be replayed. */
+  replayed: readonly Projection[]
+  /** All partitions are 0 … this − 1. */
+  partitions: number
+  logger: Logger
+  metrics: Metrics
+}
 
-export function createReconciler ({ store, log, fence, logger, metrics }: { store: Store, log: RoomLog, fence: Fence, logger: Logger, metrics: Metrics }): Reconciler {
-  async function lock (client: Client, partitions: readonly number[]): Promise<number[]> {
+/** Also names the rooms, for the line that tells of it. */
+interface Finding extends Found { readonly rooms: Set<string> }
+
+const nothing = (): Found => ({ events_missing: 0, rooms_missing: 0, rooms_parted: 0, events_parted: 0, rooms_replayed: 0, rooms_holed: 0 })
+const FOUND = Object.keys(nothing()) as Array<keyof Found>
+
+export function createReconciler ({ store, log, cold, fence, replayed, partitions, logger, metrics }: ReconcilerOptions): Reconciler {
+  const replayable = replayed.filter(({ forget }) => forget !== undefined)
+
+  /** Takes the locks of those partitions that nobody has in hand; all of them, if it is to wait. */
+  async function lock (client: Client, asked: readonly number[], wait: boolean): Promise<number[]> {
+    if (wait) {
+      for (const partition of asked) await client.query('SELECT pg_advisory_lock($1, $2)', [LOCK, partition])
+      return [...asked]
+    }
     const { rows } = await client.query<{ partition: number, locked: boolean }>(`
       SELECT partition, pg_try_advisory_lock($1, partition) AS locked
-        FROM unnest($2::int[]) AS fenced (partition)`, [LOCK, partitions])
+        FROM unnest($2::int[]) AS fenced (partition)`, [LOCK, asked])
     return rows.filter(({ locked }) => locked).map(({ partition }) => partition)
   }
 
-  /** Compares page by page every room that the archive knows in these partitions. */
-  async function compare (client: Client, partitions: readonly number[]): Promise<Map<number, Found>> {
-    const found = new Map<number, Found>(partitions.map(partition => [partition, { events: 0, missing: [], parted: [] }]))
-    let after: { partition: number, room_id: string } = { partition: -1, room_id: '00000000-0000-0000-0000-000000000000' }
-    for (;;) {
-      const { rows } = await client.query<Row>(`
-        SELECT partition, room_id, seq, chain
-          FROM checkpoints
-         WHERE projection = $1
-           AND partition = ANY ($2::int[])
-           AND (partition, room_id) > ($3, $4)
-         ORDER BY partition, room_id
-         LIMIT $5`, [ARCHIVE, partitions, after.partition, after.room_id, ROOMS_PER_PAGE])
-      await comparePage(client, rows, found)
-      const last = rows.at(-1)
-      if (last === undefined || rows.length < ROOMS_PER_PAGE) return found
-      after = last
+  async function reconcilePartition (client: Client, partition: number, onCompared: (rooms: number) => void): Promise<Finding> {
+    const finding: Finding = { ...nothing(), rooms: new Set() }
+    await raiseGeneration(client, partition)
+    for await (const page of checkpointPages(client, ARCHIVE, partition, ROOMS_PER_PAGE)) {
+      await putRight(client, page, finding)
+      onCompared(page.length)
     }
+    for (const projection of replayable) {
+      for await (const page of checkpointPages(client, groupOf(projection), partition, ROOMS_PER_PAGE)) await replayOff(projection, page, finding)
+    }
+    return finding
   }
 
-  async function comparePage (client: Client, rows: readonly Row[], found: Map<number, Found>): Promise<void> {
-    const { heads } = await log.heads(rows.map(({ room_id }) => room_id))
-    const ahead: Row[] = []
-    const shorter: Array<{ row: Row, head: Position }> = []
-    for (const row of rows) {
-      if (row.seq === 0) continue
-      const head = heads.get(row.room_id)
-      const of = found.get(row.partition)!
-      if (head === undefined || head.seq < row.seq) {
-        of.missing.push(row.room_id)
-        of.events += row.seq - (head?.seq ?? 0)
-        if (head !== undefined && head.seq > 0) shorter.push({ row, head })
-      } else if (head.seq > row.seq) ahead.push(row)
-      else if (head.chain !== row.chain) of.parted.push(row.room_id)
+  /** Compares a page of rooms and acts on what deviates, again where something moved meanwhile. */
+  async function putRight (client: Client, page: readonly Archived[], finding: Finding): Promise<void> {
+    const settled: string[] = []
+    for (let rooms = page, look = 0; rooms.length > 0; look++) {
+      if (look === LOOKS_MAX) throw new Error(`${rooms.length} rooms of partition ${rooms[0]!.partition} change while they are reconciled`)
+      const deviants = await compareRooms({ db: client, log }, rooms)
+      const results = await settleAll(deviants, finding)
+      const again = deviants.filter((_, i) => !results[i]).map(({ room }) => room)
+      settled.push(...deviants.filter(({ status }, i) => results[i] && status !== 'hole').map(({ room }) => room.room_id))
+      const now = await checkpointsOf(client, ARCHIVE, again.map(({ room_id }) => room_id))
+      rooms = again.map(room => ({ ...room, ...now.get(room.room_id) }))
     }
-    // Where Redis is ahead, its log must have the checkpoint's chain; a checkpoint that was trimmed away cannot be asked.
-    await Promise.all(ahead.map(async ({ partition, room_id, seq, chain }) => {
-      const there = (await log.chainsAt(room_id, [seq])).get(seq)
-      if (there !== undefined && there !== chain) found.get(partition)!.parted.push(room_id)
-    }))
-    if (shorter.length === 0) return
-    // Where it is behind, the archive must have the head's chain.
-    const { rows: parted } = await client.query<{ partition: number, room_id: string }>(`
-      SELECT head.partition, head.room_id
-        FROM unnest($1::int[], $2::uuid[], $3::bigint[], $4::text[]) AS head (partition, room_id, seq, chain)
-        JOIN events USING (room_id, seq)
-       WHERE events.chain <> head.chain`,
-    [shorter.map(({ row }) => row.partition), shorter.map(({ row }) => row.room_id), shorter.map(({ head }) => head.seq), shorter.map(({ head }) => head.chain)])
-    for (const { partition, room_id } of parted) found.get(partition)!.parted.push(room_id)
+    if (settled.length > 0) await store.query("DELETE FROM parked_rooms WHERE room_id = ANY ($1::uuid[]) AND error_code = 'parted'", [settled])
   }
 
-  function report (found: ReadonlyMap<number, Found>): Omit<Reconciled, 'lifted' | 'left'> {
-    const sum = { events_missing: 0, rooms_missing: 0, rooms_parted: 0 }
-    for (const [partition, { events, missing, parted }] of found) {
-      if (missing.length === 0 && parted.length === 0) continue
-      sum.events_missing += events
-      sum.rooms_missing += missing.length
-      sum.rooms_parted += parted.length
-      if (parted.length > 0) metrics.parted.inc({ where: 'reconcile' }, parted.length)
-      logger.error({
-        partition,
-        events_missing: events,
-        rooms_missing: missing.length,
-        rooms_parted: parted.length,
-        rooms: [...new Set([...parted, ...missing])].slice(0, ROOMS_NAMED),
-      }, 'Redis lost events that were archived, or has another history')
+  /** Whether each is settled. Parted ones one after the other: they are rare, and each is a long transaction. */
+  async function settleAll (deviants: readonly Deviant[], finding: Finding): Promise<boolean[]> {
+    const frozen = await Promise.all(deviants.map(async ({ room, head, status }) => status === 'lacking' && await cold.freeze(room.room_id, room, head)))
+    const results: boolean[] = []
+    for (const [i, deviant] of deviants.entries()) {
+      const { room, head, status } = deviant
+      let done = frozen[i]!
+      if (status === 'lacking' && done) {
+        finding.rooms_missing += 1
+        finding.events_missing += Math.max(0, room.seq - (head?.seq ?? 0))
+      } else if (status === 'hole') {
+        finding.rooms_holed += 1
+        done = true
+      } else if (status === 'parted') {
+        const taken = await takeBack({ store, log, replayed: replayable }, room, deviant.fork)
+        done = taken !== undefined
+        finding.rooms_parted += Number(done)
+        finding.events_parted += taken?.events ?? 0
+        finding.rooms_replayed += taken?.replayed ?? 0
+      }
+      if (done) finding.rooms.add(room.room_id)
+      results.push(done)
+    }
+    return results
+  }
+
+  async function replayOff (projection: Projection, page: readonly Archived[], finding: Finding): Promise<void> {
+    const off = await roomsOff({ db: store, log }, page)
+    finding.rooms_replayed += await replay({ store }, projection, off)
+    for (const { room_id } of off) finding.rooms.add(room_id)
+  }
+
+  function report (partition: number, { rooms, ...found }: Finding): void {
+    if (rooms.size === 0) return
+    if (found.rooms_parted > 0) metrics.parted.inc({ where: 'reconcile' }, found.rooms_parted)
+    if (found.rooms_missing > 0) metrics.frozen.inc(found.rooms_missing)
+    logger.error({ partition, ...found, rooms: [...rooms].slice(0, ROOMS_NAMED) }, 'Redis and the archive do not have the same history: Redis lost events, or others were appended')
+  }
+
+  /**
+   * Rooms that a projector parked because histories parted: in a partition that is not fenced, an older server has had appends
+   * archived since. Those are fenced, so that they are settled as after any loss; a projection that is off by itself is replayed.
+   */
+  async function fenceSuspects (fenced: ReadonlyMap<number, string>): Promise<boolean> {
+    const { rows } = await store.query<{ projection: string, room_id: string, partition: number }>(`
+      SELECT projection, room_id, partition
+        FROM parked_rooms
+       WHERE error_code = 'parted'
+         AND partition <> ALL ($1::int[])
+       ORDER BY parked_at
+       LIMIT $2`, [[...fenced.keys()], SUSPECTS_MAX])
+    if (rows.length === 0) return false
+    const partitionOf = new Map(rows.map(({ room_id, partition }) => [room_id, partition]))
+    const at = async (group: string, ids: readonly string[]): Promise<Archived[]> => [...await checkpointsOf(store, group, ids)].map(([room_id, position]) => ({ ...position, room_id, partition: partitionOf.get(room_id)! }))
+    const deviants = await compareRooms({ db: store, log }, await at(ARCHIVE, [...partitionOf.keys()]))
+    const raised = new Set(deviants.filter(({ status }) => status !== 'hole').map(({ room }) => room.partition))
+    for (const partition of raised) await fence.raise(partition)
+    for (const projection of replayable) {
+      const own = rows.filter(row => row.projection === groupOf(projection) && !raised.has(row.partition)).map(({ room_id }) => room_id)
+      if (own.length === 0) continue
+      const again = await replay({ store }, projection, await roomsOff({ db: store, log }, await at(groupOf(projection), own)))
+      if (again > 0) logger.error({ projection: groupOf(projection), rooms_replayed: again }, 'a projection applied what no log has; it is replayed')
+    }
+    return raised.size > 0
+  }
+
+  /** Compares these partitions, and lifts the fence of each when it is done. */
+  async function reconcileAll (client: Client, mine: readonly number[], replids: ReadonlyMap<number, string>, onCompared: (rooms: number) => void): Promise<{ lifted: number[], sum: Found }> {
+    const sum = nothing()
+    const lifted: number[] = []
+    for (const partition of mine) {
+      const finding = await reconcilePartition(client, partition, onCompared)
+      report(partition, finding)
+      for (const field of FOUND) sum[field] += finding[field]
+      if (await fence.lift(partition, replids.get(partition)!)) lifted.push(partition)
     }
     metrics.eventsMissing.set(sum.events_missing)
-    return sum
+    return { lifted, sum }
   }
 
   return {
-    async reconcile () {
+    async reconcile ({ all = false, onCompared = () => {} } = {}) {
       // The replid is noted before anything is compared: if the server changes meanwhile, its fence stays.
-      const fenced = await fence.fencedPartitions()
+      let fenced = await fence.fencedPartitions()
+      if (!all && await fenceSuspects(fenced)) fenced = await fence.fencedPartitions()
       metrics.partitionsFenced.set(fenced.size)
-      if (fenced.size === 0) return { lifted: [], left: [], events_missing: 0, rooms_missing: 0, rooms_parted: 0 }
+      if (fenced.size === 0 && !all) return { lifted: [], left: [], ...nothing() }
       const client = await store.connect()
       let broken: Error | undefined
       const breaks = (error: Error): void => { broken = error } // between two statements; without a listener it would end the process
       client.on('error', breaks)
       try {
-        const mine = await lock(client, [...fenced.keys()])
-        const sum = report(await compare(client, mine))
-        const results = await Promise.all(mine.map(async partition => await fence.lift(partition, fenced.get(partition)!)))
-        const lifted = mine.filter((_, i) => results[i])
+        const every = Array.from({ length: partitions }, (_, partition) => partition)
+        const mine = await lock(client, all ? every : [...fenced.keys()], all)
+        if (all) {
+          for (const partition of every) await fence.raise(partition)
+          fenced = await fence.fencedPartitions()
+        }
+        const { lifted, sum } = await reconcileAll(client, mine.filter(partition => fenced.has(partition)), fenced, onCompared)
         const left = [...fenced.keys()].filter(partition => !lifted.includes(partition))
         metrics.partitionsFenced.set(left.length)
         logger.info({ lifted: lifted.length, left: left.length, ...sum }, 'fenced partitions were compared with the archive')

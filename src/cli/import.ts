@@ -11,6 +11,7 @@ import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { parseArgs } from 'node:util'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createRestorer } from '../../projections/restore.ts'
 import { ensureUsers } from '../auth/imported-users.ts'
 import { createCommands } from '../commands/commands.ts'
 import { createFirstResults, keyOf, type FirstResults } from '../commands/first-results.ts'
@@ -19,6 +20,7 @@ import type { Config } from '../config.ts'
 import type { Command } from '../domain/commands.ts'
 import { REJECTIONS } from '../domain/rejections.ts'
 import { uuidv7 } from '../ids.ts'
+import { createCold } from '../log/cold.ts'
 import { checkRedisPartitions } from '../log/deployment.ts'
 import { createKeys } from '../log/keys.ts'
 import { createRedisLog } from '../log/redis-log.ts'
@@ -58,10 +60,11 @@ export async function importCommand (args: string[], given: Config): Promise<num
   const redis = await connectRedis(config.REDIS_URL, 'import', log)
   try {
     await checkRedisPartitions(redis, config.PARTITIONS)
-    const roomLog = createRedisLog({ redis, keys: createKeys(config.PARTITIONS), log })
+    const keys = createKeys(config.PARTITIONS)
+    const roomLog = createRedisLog({ redis, keys, log })
     const firstResults = createFirstResults({ archiveLook: archiveLook(store), log: roomLog })
     const commands = createCommands({
-      log: roomLog, firstResults, noteMembership: async () => {}, onFenced: () => {}, clock: Date.now, newId: uuidv7, queuedMax: 10 * WINDOW, roomsMax: 100, metrics, logger: log,
+      log: roomLog, firstResults, noteMembership: async () => {}, onFenced: () => {}, restore: createRestorer({ store, cold: createCold({ redis, keys }), metrics, clock: Date.now }).restore, clock: Date.now, newId: uuidv7, queuedMax: 10 * WINDOW, roomsMax: 100, metrics, logger: log,
     })
     const room = await importedRoom({ name, store, log: roomLog, commands })
     const users = await ensureUsers({ store, newId: uuidv7, clock: Date.now }, lines.flatMap(({ nick, to }) => to === undefined ? [nick] : [nick, to]))

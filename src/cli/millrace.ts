@@ -28,10 +28,25 @@ const COMMANDS: Record<string, CliCommand> = {
     does: 'reads chat logs into a room; again adds nothing, and goes on where it was cut off',
     run: async (args, config) => await (await import('./import.ts')).importCommand(args, config),
   },
+  export: {
+    usage: 'export [--format ndjson|csv] --since TIME [--until TIME] [--room ID] [--what messages|events]',
+    does: 'writes messages or events to standard output, in the order of room and seq',
+    run: async (args, config) => await (await import('./export.ts')).exportCommand(args, config),
+  },
   park: {
-    usage: 'park list | park retry PROJECTION ROOM',
-    does: 'shows rooms that a projection has set aside, and puts one back',
+    usage: 'park list | park retry PROJECTION ROOM | park skip archive_v1 ROOM',
+    does: 'shows rooms that a projection has set aside, puts one back, and lets one go on behind a hole that nothing can fill',
     run: async (args, config) => await (await import('./park.ts')).parkCommand(args, config),
+  },
+  recover: {
+    usage: 'recover',
+    does: 'rebuilds Redis from Postgres after a loss, for all rooms at once; again changes nothing',
+    run: async (args, config) => await (await import('./recover.ts')).recoverCommand(args, config),
+  },
+  verify: {
+    usage: 'verify [--room ID] [--json]',
+    does: 'checks every chain of the archive, and the archive against Redis; exit code 2 where something is wrong',
+    run: async (args, config) => await (await import('./verify.ts')).verifyCommand(args, config),
   },
   demo: {
     usage: 'demo [URL]',

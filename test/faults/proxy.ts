@@ -121,7 +121,7 @@ export async function startProxy (target: () => { host?: string, port: number })
 }
 
 function reset (socket: Socket): void {
-  // Without a connection yet there is nothing to reset.
-  if (socket.connecting) socket.destroy()
+  // Without a connection yet there is nothing to reset; and one that is ending cannot be: Node would leave it open, and spin when it exits.
+  if (socket.connecting || socket.writableEnded) socket.destroy()
   else if (!socket.destroyed) socket.resetAndDestroy()
 }

@@ -11,11 +11,13 @@ import { archive } from '../../projections/archive.ts'
 import { history } from '../../projections/history.ts'
 import { startProjector, type Projector, type ProjectorOptions } from '../../projections/projector.ts'
 import { createReconciler } from '../../projections/reconcile.ts'
+import { createRestorer } from '../../projections/restore.ts'
 import { patchOf } from '../../src/commands/room-hashes.ts'
-import type { EventBody } from '../../src/domain/events.ts'
-import { effectsOf, STRANGER } from '../../src/domain/room.ts'
+import type { EventBody, RoomKind } from '../../src/domain/events.ts'
+import { emptyRoom, evolve, type Room } from '../../src/domain/room.ts'
 import { createBells, type BellSource } from '../../src/log/bells.ts'
 import { encodeEvent, type LogEvent } from '../../src/log/codec.ts'
+import { createCold } from '../../src/log/cold.ts'
 import { createFence } from '../../src/log/fence.ts'
 import { createGroups } from '../../src/log/groups.ts'
 import { createKeys, type Keys } from '../../src/log/keys.ts'
@@ -48,7 +50,10 @@ export async function openWorld ({ redisUrl, databaseUrl, partitions = 8 }: { re
   const bells = createBells({ subscriptions, keys })
   const metrics = createMetrics('test')
   const fence = createFence({ redis, keys })
-  const reconciler = createReconciler({ store, log, fence, logger, metrics })
+  const cold = createCold({ redis, keys })
+  const reconciling = { store, log, cold, fence, replayed: [history], partitions, logger, metrics }
+  const reconciler = createReconciler(reconciling)
+  const restorer = createRestorer({ store, cold, metrics, clock: Date.now })
   const projectors: Projector[] = []
   const base = { store, groups, log, keys, bells, metrics, logger, batchEvents: 1000, leaseMs: 2000, sweepMs: 300 }
   return {
@@ -61,7 +66,11 @@ export async function openWorld ({ redisUrl, databaseUrl, partitions = 8 }: { re
     bells,
     metrics,
     fence,
+    cold,
+    /** What the reconciler is made of. */
+    reconciling,
     reconciler,
+    restorer,
     base,
     feed: createFeed({ log, keys }),
     /** Starts a projector; it is stopped at the end. */
@@ -94,7 +103,10 @@ export type Feed = ReturnType<typeof createFeed>
 /** Appends what the gateway would append, without asking who may. */
 export function createFeed ({ log, keys }: { log: RoomLog, keys: Keys }) {
   let minute = Date.UTC(2026, 10, 20, 10)
-  async function put (roomId: string, user: string, bodies: readonly EventBody[], { clientIds = false, create = false } = {}): Promise<void> {
+  const rooms = new Map<string, Room>()
+  async function put (roomId: string, user: string, bodies: readonly EventBody[], { clientIds = false, create = false, by }: { clientIds?: boolean, create?: boolean, by?: string } = {}): Promise<void> {
+    const room = rooms.get(roomId) ?? emptyRoom(roomId)
+    rooms.set(roomId, room)
     const units = bodies.map(body => {
       const client_id = clientIds ? randomUUID() : undefined
       const event = { ...body, user_id: user, timestamp: new Date(minute += 1000).toISOString(), ...(client_id === undefined ? {} : { client_id }) }
@@ -105,8 +117,8 @@ export function createFeed ({ log, keys }: { log: RoomLog, keys: Keys }) {
         onceMs: 600_000,
         create,
         preconditions: [],
-        events: [{ event_id: randomUUID(), v: 1, data: encodeEvent(event) }],
-        patches: effectsOf(event, { ...STRANGER, role: 'member' }).map(patchOf),
+        events: [{ event_id: randomUUID(), v: 1, data: encodeEvent(event), by }],
+        patches: evolve(room, event, room.seq + 1).map(effect => patchOf(effect, 0)),
       }
     })
     for (const result of await log.append(roomId, units)) {
@@ -116,7 +128,7 @@ export function createFeed ({ log, keys }: { log: RoomLog, keys: Keys }) {
   return {
     put,
     /** Makes a room (in a given partition, if one is given) and returns its ID. Its log then has one event. */
-    async room ({ partition, owner = randomUUID(), kind = 'public', name = 'a room', id }: { partition?: number, owner?: string, kind?: Extract<EventBody, { type: 'room' }>['kind'], name?: string, id?: string } = {}): Promise<string> {
+    async room ({ partition, owner = randomUUID(), kind = 'public', name = 'a room', id }: { partition?: number, owner?: string, kind?: RoomKind, name?: string, id?: string } = {}): Promise<string> {
       let roomId = id ?? randomUUID()
       if (partition !== undefined) while (keys.partitionOf(roomId) !== partition) roomId = randomUUID()
       await put(roomId, owner, [{ type: 'room', change: 'created', name, kind, history: 'all' }], { create: true })

@@ -1,5 +1,4 @@
 // The fence: lifted after the log was compared with the archive, and what Redis lost is told loudly [G8].
-import { randomUUID } from 'node:crypto'
 import t from 'tap'
 import { createReconciler, startReconciling } from '../../projections/reconcile.ts'
 import { checkRedisPartitions } from '../../src/log/deployment.ts'
@@ -8,7 +7,9 @@ import { checkPostgresPartitions } from '../../src/store/deployment.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { testServers } from '../dev/servers.ts'
 import { until } from '../until.ts'
-import { archive, caughtUp, createWorld, logger, openWorld } from './feed.ts'
+import { archive, caughtUp, createWorld, history, logger, openWorld, wholeLog } from './feed.ts'
+import { branch, projectedAll } from './loss.ts'
+import { equal } from './naive.ts'
 
 t.test('a fresh deployment of 128 partitions takes appends at once', async t => {
   const { redisUrl, databaseUrl } = await testServers(t)
@@ -24,7 +25,7 @@ t.test('a fresh deployment of 128 partitions takes appends at once', async t => 
   t.comment(`128 partitions reconciled in ${took.toFixed(0)} ms`)
   t.equal((await world.fence.fencedPartitions()).size, 0)
   await world.feed.room()
-  t.same(await world.reconciler.reconcile(), { lifted: [], left: [], events_missing: 0, rooms_missing: 0, rooms_parted: 0 }, 'again: nothing to do')
+  t.match(await world.reconciler.reconcile(), { lifted: [], left: [], events_missing: 0, rooms_missing: 0, rooms_parted: 0 }, 'again: nothing to do')
 })
 
 t.test('a Redis that restarts is fenced until it is compared, and with all its data nothing is missing', async t => {
@@ -43,35 +44,46 @@ t.test('a Redis that restarts is fenced until it is compared, and with all its d
   await world.feed.say(room, 1)
 })
 
-t.test('a log that lost events, one that has others, and one that is gone are reported, and then the fence is lifted', async t => {
+t.test('a log that lost events, one that has others, and one that is gone are told of and put right, and then the fence is lifted', async t => {
   const world = await createWorld(t)
   const [cut, parted, gone, grown, whole] = await Promise.all(Array.from({ length: 5 }, async () => {
     const room = await world.feed.room({ partition: 1 })
     await world.feed.say(room, 20)
     return room
   })) as [string, string, string, string, string]
-  const projector = world.project(archive)
-  await caughtUp(world, 'archive_v1', [cut, parted, gone, grown, whole])
-  await projector.stop()
+  const rooms = [cut, parted, gone, grown, whole]
+  const projectors = [archive, history].map(projection => world.project(projection))
+  for (const group of ['archive_v1', 'history_v1']) await caughtUp(world, group, rooms)
+  await Promise.all(projectors.map(async projector => { await projector.stop() }))
+  const before = new Map(await Promise.all(rooms.map(async room => [room, await wholeLog(world.log, room)] as const)))
   const { redis, keys, log } = world
-  const chain = (await log.chainsAt(cut, [15])).get(15)!
-  await redis.hset(keys.meta(cut), 'seq', 15, 'chain', chain)
-  await redis.hset(keys.meta(parted), 'chain', 'abcdef0123456789')
+  await redis.xdel(keys.log(cut), ...[16, 17, 18, 19, 20, 21].map(seq => `${seq}-0`))
+  await redis.hset(keys.meta(cut), 'seq', 15, 'chain', before.get(cut)![14]!.chain)
+  await branch(world, parted, 21, ['other'])
   await redis.del(keys.meta(gone), keys.log(gone))
-  // One that was cut to the same length earlier, and has grown past it with others.
-  await redis.xdel(keys.log(grown), '21-0')
-  await redis.xtrim(keys.log(grown), 'MAXLEN', 0)
-  await redis.xadd(keys.log(grown), '22-0', 'id', randomUUID(), 'chain', 'abcdef0123456789', 'v', 1, 'data', '{}')
-  await redis.hset(keys.meta(grown), 'seq', 22, 'chain', 'abcdef0123456789')
+  await branch(world, grown, 18, ['a', 'b', 'c', 'd', 'e', 'f'])
   await redis.del(keys.epoch(1))
 
   const lines: Array<Record<string, unknown>> = []
-  const loud = createReconciler({ ...world.base, fence: world.fence, logger: { ...logger, info: () => {}, error: (line: Record<string, unknown>) => { lines.push(line) } } as never })
-  t.match(await loud.reconcile(), { lifted: [1], left: [], events_missing: 6 + 21, rooms_missing: 2, rooms_parted: 1 })
-  t.match(lines, [{ partition: 1, events_missing: 27, rooms_missing: 2, rooms_parted: 1 }])
-  t.same(new Set(lines[0]?.rooms as string[]), new Set([cut, parted, gone]))
+  const loud = createReconciler({ ...world.reconciling, logger: { ...logger, info: () => {}, error: (line: Record<string, unknown>) => { lines.push(line) } } as never })
+  const found = { events_missing: 6 + 21, rooms_missing: 2, rooms_parted: 2, events_parted: 1 + 4, rooms_replayed: 2, rooms_holed: 0 }
+  t.match(await loud.reconcile(), { lifted: [1], left: [], ...found })
+  t.match(lines, [{ partition: 1, ...found }])
+  t.same(new Set(lines[0]?.rooms as string[]), new Set([cut, parted, gone, grown]))
   t.equal((await world.metrics.eventsMissing.get()).values[0]?.value, 27)
+  t.equal((await world.metrics.frozen.get()).values[0]?.value, 2)
+  t.match(await world.reconciler.reconcile(), { lifted: [], rooms_missing: 0, rooms_parted: 0 }, 'again: nothing to do')
+
+  t.same((await redis.hgetall(keys.meta(gone))).cold, '1', 'it is cold')
+  for (const room of [cut, gone]) {
+    await world.restorer.restore(room)
+    equal(t, await wholeLog(log, room), before.get(room), 'what was archived is back under its own seqs')
+  }
+  const { rows } = await world.store.query('SELECT room_id, seq, chain, event_id FROM events_parted ORDER BY id')
+  const lost = [...before.get(parted)!.slice(20), ...before.get(grown)!.slice(17)]
+  t.same(new Set(rows.map(row => `${row.seq} ${row.chain} ${row.event_id}`)), new Set(lost.map(event => `${event.seq} ${event.chain} ${event.event_id}`)), 'the other branch is kept aside')
   await world.feed.say(whole, 1)
+  await projectedAll(t, world, rooms)
 })
 
 t.test('several processes at once lift every fence once, and one that finds the server changed leaves it', async t => {
@@ -83,7 +95,7 @@ t.test('several processes at once lift every fence once, and one that finds the 
   t.equal((await world.fence.fencedPartitions()).size, 0)
 
   await world.redis.del(world.keys.epoch(0))
-  const changed = createReconciler({ ...world.base, fence: { ...world.fence, fencedPartitions: async () => new Map([[0, 'a replid of yesterday']]) } })
+  const changed = createReconciler({ ...world.reconciling, fence: { ...world.fence, fencedPartitions: async () => new Map([[0, 'a replid of yesterday']]) } })
   t.match(await changed.reconcile(), { lifted: [], left: [0] })
   t.ok((await world.fence.fencedPartitions()).has(0))
 
