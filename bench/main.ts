@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- fanout|rooms|idle|tail|projector|all`: runs scenarios, prints what they found, keeps it under `results/` with a chart
- * of each, and writes the table into README.md. See there for the method.
+ * `npm run bench -- fanout|rooms|idle|tail|projector|members|resume|storm|archive|drops|all`: runs scenarios, prints what they
+ * found, keeps it under `results/` with a chart of each, and writes the table into README.md. See there for the method.
  *
  *   --quick        a second of everything, small: shows that it runs, measures nothing, keeps nothing
  *   --dir <path>   where the servers keep their data (default: the system's directory for temporary files); on a real disk, please
@@ -17,10 +17,15 @@ import { redisBinary } from '../src/dev/redis-binary.ts'
 import { createStage, type Stage } from './processes.ts'
 import { report } from './report.ts'
 import { keep, machineOf, print, type Result } from './results.ts'
+import { archive } from './scenarios/archive.ts'
+import { drops } from './scenarios/drops.ts'
 import { fanout } from './scenarios/fanout.ts'
 import { idle } from './scenarios/idle.ts'
+import { members } from './scenarios/members.ts'
 import { projector } from './scenarios/projector.ts'
+import { resume } from './scenarios/resume.ts'
 import { rooms } from './scenarios/rooms.ts'
+import { storm } from './scenarios/storm.ts'
 import { tail } from './scenarios/tail.ts'
 
 export interface ScenarioContext {
@@ -30,7 +35,7 @@ export interface ScenarioContext {
   quick: boolean
 }
 
-const SCENARIOS = { fanout, rooms, idle, tail, projector }
+const SCENARIOS = { fanout, rooms, idle, tail, projector, members, resume, storm, archive, drops }
 type Name = keyof typeof SCENARIOS
 
 const say = (line: string): void => { process.stderr.write(`${line}\n`) }

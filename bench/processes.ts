@@ -27,6 +27,8 @@ export interface Child {
   readonly url: string
   /** SIGTERM; resolves when it is gone. */
   stop: () => Promise<void>
+  /** SIGKILL; resolves when it is gone. */
+  kill: () => Promise<void>
 }
 
 export interface Millrace {
@@ -36,7 +38,11 @@ export interface Millrace {
   readonly postgres: RunningServer
   readonly databaseUrl: string
   readonly target: Target
+  /** What Postgres writes to its log. */
+  readonly postgresLog: string
   startProjector: () => Promise<Child>
+  /** One more gateway. @param port of one that has ended, to take its place; left out: a free one */
+  startGateway: (port?: number) => Promise<Child>
 }
 
 export interface Peer {
@@ -44,6 +50,7 @@ export interface Peer {
   readonly gateway: Child
   readonly redis: RunningServer
   readonly target: Target
+  startGateway: (port?: number) => Promise<Child>
 }
 
 export interface Load {
@@ -76,7 +83,7 @@ export function createStage ({ dataDir = tmpdir(), profileDir, say }: { dataDir?
     return server
   }
 
-  async function startPostgres (): Promise<RunningServer> {
+  async function startPostgres (): Promise<RunningServer & { logFile: string }> {
     const account = await postgresAccount()
     const binaries = await postgresBinaries(account, say)
     const dir = directory('postgres')
@@ -84,9 +91,10 @@ export function createStage ({ dataDir = tmpdir(), profileDir, say }: { dataDir?
     if (account !== undefined) chownSync(dir, account.uid, account.gid)
     const dataDir = join(dir, 'data')
     await initPostgres({ binaries, account, dataDir, password: 'bench' })
-    const server = await startPostgresServer({ binaries, account, dataDir, logFile: join(dir, 'postgres.log'), password: 'bench', port: 0, database: 'postgres' })
+    const logFile = join(dir, 'postgres.log')
+    const server = await startPostgresServer({ binaries, account, dataDir, logFile, password: 'bench', port: 0, database: 'postgres' })
     undo.push(async () => { await server.stop() })
-    return server
+    return { ...server, logFile }
   }
 
   async function start (name: string, file: string, args: string[], env: Record<string, string>): Promise<Child> {
@@ -96,8 +104,9 @@ export function createStage ({ dataDir = tmpdir(), profileDir, say }: { dataDir?
     const [message] = await Promise.race([once(child, 'message'), failed]) as [{ url?: string }]
     failed.catch(() => {})
     const stop = async (): Promise<void> => { await end(child) }
+    const kill = async (): Promise<void> => { await end(child, 'SIGKILL') }
     undo.push(stop)
-    return { pid: child.pid!, url: message.url ?? '', stop }
+    return { pid: child.pid!, url: message.url ?? '', stop, kill }
   }
 
   return {
@@ -115,21 +124,24 @@ export function createStage ({ dataDir = tmpdir(), profileDir, say }: { dataDir?
         redis,
         postgres,
         databaseUrl: postgres.url,
-        target: { kind: 'millrace', host, port: Number(port), privateKey, redisUrl: redis.url, partitions: PARTITIONS },
+        postgresLog: postgres.logFile,
+        target: { kind: 'millrace', host, port: Number(port), privateKey, redisUrl: redis.url, databaseUrl: postgres.url, partitions: PARTITIONS },
+        startGateway: async (port = 0) => await start('gateway', '../src/main.ts', ['gateway'], { ...common, PORT: String(port) }),
         startProjector: async () => await start('projector', '../src/main.ts', ['projector'], common),
       }
     },
 
-    /** The peer, if it is installed. Its Redis writes nothing to disk. */
-    async socketIo (): Promise<Peer | undefined> {
+    /** The peer, if it is installed. Its Redis writes nothing to disk. @param recovery switches its connection state recovery on */
+    async socketIo ({ recovery = false } = {}): Promise<Peer | undefined> {
       if (!peerInstalled()) {
         say('The peer is not installed, so Millrace runs alone: npm ci --prefix bench')
         return undefined
       }
       const redis = await startRedis('socket-io', { appendonly: 'no' })
-      const gateway = await start('socket-io', 'peers/socket-io.ts', [], { REDIS_URL: redis.url, JWT_PRIVATE_KEY: privateKey })
+      const startGateway = async (port = 0): Promise<Child> => await start('socket-io', 'peers/socket-io.ts', [], { REDIS_URL: redis.url, JWT_PRIVATE_KEY: privateKey, PORT: String(port), RECOVERY: recovery ? 'on' : 'off' })
+      const gateway = await startGateway()
       const { hostname: host, port } = new URL(gateway.url)
-      return { kind: 'socket.io', gateway, redis, target: { kind: 'socket.io', host, port: Number(port), privateKey } }
+      return { kind: 'socket.io', gateway, redis, startGateway, target: { kind: 'socket.io', host, port: Number(port), privateKey } }
     },
 
     async load (target: Target): Promise<Load> {
@@ -158,10 +170,10 @@ export function createStage ({ dataDir = tmpdir(), profileDir, say }: { dataDir?
   }
 }
 
-async function end (child: ChildProcess): Promise<void> {
+async function end (child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const gone = once(child, 'exit')
-  child.kill('SIGTERM')
+  child.kill(signal)
   const late = setTimeout(() => { child.kill('SIGKILL') }, 10_000)
   await gone
   clearTimeout(late)

@@ -115,7 +115,7 @@ export function ratioText (ratio: Spread | undefined): string {
 export const HEAD = ['', 'Millrace', 'Socket.IO', 'ratio', 'target', '']
 
 export function cells ({ name, unit, millrace, peer, ratio, target, holds }: Row): string[] {
-  return [`${name}, ${unit}`, range(millrace), peer === undefined ? '' : range(peer), ratioText(ratio), target ?? '', holds === undefined ? '' : holds ? 'holds' : 'MISSED']
+  return [unit === '' ? name : `${name}, ${unit}`, range(millrace), peer === undefined ? '' : range(peer), ratioText(ratio), target ?? '', holds === undefined ? '' : holds ? 'holds' : 'MISSED']
 }
 
 /** The rows as a table for a terminal. */

@@ -1,7 +1,7 @@
 /**
  * One WebSocket of the load client, on a bare TCP socket. Frames are cut out of what was read without copying; the dialect
  * looks at a few bytes of each. Frames out are masked with zeros, which RFC 6455 allows and which costs nothing to apply.
- * It answers pings, takes a close for a failure, and does not reconnect.
+ * It answers pings, takes a close for a failure, and does not reconnect: whoever comes back opens another (`returner.ts`).
  */
 import { connect, type NetConnectOpts, type Socket } from 'node:net'
 import { randomBytes } from 'node:crypto'
@@ -32,7 +32,8 @@ export interface ConnectionOptions {
   /** Number of its user, and its place among the senders of its room. */
   slot: number
   onText: OnText
-  onFailure: (reason: string) => void
+  /** Told once, when the connection ends other than by `close`; the code, where the server gave one. */
+  onFailure: (reason: string, code?: number) => void
 }
 
 export class Connection {
@@ -50,9 +51,9 @@ export class Connection {
   /** Every frame and send is kept for the checker. */
   sampled = false
   keepsAcks = false
-  readonly sentAt = new Float64Array(SENT_AT)
+  #sentAt: Float64Array | undefined
   readonly #onText: OnText
-  readonly #onFailure: (reason: string) => void
+  readonly #onFailure: (reason: string, code?: number) => void
   readonly #socket: Socket
   #rest: Buffer | undefined
   #out: Buffer[] = []
@@ -65,7 +66,11 @@ export class Connection {
     this.index = index
     this.slot = slot
     this.#onText = onText
-    this.#onFailure = reason => { if (!this.#closing) onFailure(`socket ${index}: ${reason}`) }
+    this.#onFailure = (reason, code) => {
+      if (this.#closing) return
+      this.close()
+      onFailure(`socket ${index}: ${reason}`, code)
+    }
     this.opened = new Promise(resolve => { this.#opened = resolve })
     this.#socket = connect({
       host,
@@ -86,6 +91,7 @@ export class Connection {
   }
 
   #onBytes (count: number): void {
+    if (this.#closing) return
     let bytes = shared.subarray(0, count)
     if (this.#rest !== undefined) {
       bytes = Buffer.concat([this.#rest, bytes])
@@ -129,11 +135,16 @@ export class Connection {
         if (this.onSetup === undefined) this.#onText(this, bytes, from, to)
         else this.onSetup(bytes.toString('utf8', from, to))
       } else if (kind === 0x89) this.#push(0x8a, bytes.toString('latin1', from, to))
-      else if (kind === 0x88) this.#onFailure(`closed with ${length >= 2 ? bytes.readUInt16BE(from) : 'no code'} ${bytes.toString('utf8', from + 2, to)}`)
+      else if (kind === 0x88) this.#onClose(bytes, from, to)
       else if (kind !== 0x8a) this.#onFailure(`a frame of kind ${kind} came`)
       at = to
     }
     return at
+  }
+
+  #onClose (bytes: Buffer, from: number, to: number): void {
+    const code = to - from >= 2 ? bytes.readUInt16BE(from) : undefined
+    this.#onFailure(`closed with ${code ?? 'no code'} ${bytes.toString('utf8', from + 2, to)}`, code)
   }
 
   #push (kind: number, text: string): void {
@@ -166,10 +177,11 @@ export class Connection {
   /** Notes when message `n` went out; the ack comes back with `n`. */
   noteSent (n: number, at: number): void {
     if (this.sent - this.acked > SENT_AT) this.#onFailure(`more than ${SENT_AT} messages are not acked`)
-    this.sentAt[n % SENT_AT] = at
+    this.#sentAt ??= new Float64Array(SENT_AT)
+    this.#sentAt[n % SENT_AT] = at
   }
 
-  sentAtOf (n: number): number { return this.sentAt[n % SENT_AT]! }
+  sentAtOf (n: number): number { return this.#sentAt?.[n % SENT_AT] ?? Number.NaN }
 
   close (): void {
     this.#closing = true

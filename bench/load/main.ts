@@ -1,6 +1,6 @@
 /**
- * The load client: a process of its own, so that its work is not the server's. It is told what to do over IPC, one request at
- * a time: `connect`, `closed`, `open`, `judge`. Ends when its parent does.
+ * The load client: a process of its own, so that its work is not the server's. It is told what to do over IPC: `connect`, `closed`,
+ * `open`, `judge`, and what `returners.ts` does with clients that come back. Ends when its parent does.
  */
 import { request } from 'node:http'
 import { uuidv7 } from '../../src/ids.ts'
@@ -9,10 +9,11 @@ import { Connection } from './connection.ts'
 import type { Dialect, Sink } from './dialect.ts'
 import { createEvidence, type Verdict } from './evidence.ts'
 import { createMillraceDialect } from './millrace.ts'
-import { createPhases, type PhaseOptions, type PhaseResult, type Room, type Sender } from './phases.ts'
+import { createPhases, parallel, type PhaseOptions, type PhaseResult, type Room, type Sender } from './phases.ts'
+import { ADDRESSES } from './returner.ts'
+import { createReturners, type ReturnRequests } from './returners.ts'
 import { createSocketIoDialect } from './socket-io.ts'
 
-const ADDRESSES = 8
 const CONNECTING_MAX = 64
 const PROBLEMS_MAX = 20
 
@@ -24,6 +25,7 @@ export interface Target {
   privateKey: string
   /** Where the log is; Millrace only. */
   redisUrl?: string
+  databaseUrl?: string
   partitions?: number
 }
 
@@ -40,7 +42,7 @@ export interface ConnectRequest {
   sampleSockets: number
 }
 
-export interface Requests {
+export interface Requests extends ReturnRequests {
   target: (request: Target) => Promise<void>
   connect: (request: ConnectRequest) => Promise<{ sockets: number, ms: number }>
   closed: (request: PhaseOptions & { senders: number, window: number }) => Promise<PhaseResult>
@@ -58,7 +60,12 @@ const problem = (text: string): void => {
 }
 const evidence = createEvidence()
 const phases = createPhases({ keepSent: evidence.keepSent, problem })
-const sink: Sink = { ...phases.sink, problem, keep: evidence.keep }
+const sink: Sink = {
+  ...phases.sink,
+  problem,
+  keep: evidence.keep,
+  acked (connection, n) { if (!returning.acked(connection)) phases.sink.acked(connection, n) },
+}
 const rooms: Room[] = []
 const connections: Connection[] = []
 const extraSenders: Sender[] = []
@@ -72,16 +79,6 @@ function tokenOf (user: number): string {
   let user_id = users.get(user)
   if (user_id === undefined) users.set(user, user_id = uuidv7())
   return sign(user_id, uuidv7())
-}
-
-async function parallel<T> (items: readonly T[], max: number, work: (item: T, i: number) => Promise<void>): Promise<void> {
-  let next = 0
-  await Promise.all(Array.from({ length: Math.min(max, items.length) }, async () => {
-    while (next < items.length) {
-      const i = next++
-      await work(items[i]!, i)
-    }
-  }))
 }
 
 async function createRoom (token: string, name: string): Promise<string> {
@@ -108,7 +105,11 @@ async function open (index: number, user: number, slot: number): Promise<Connect
   return connection
 }
 
+const returning = createReturners({ problem, evidence, kind: () => target.kind, dialect: () => dialect, tokenOf, tokenFor: userId => sign(userId, uuidv7()), createRoom })
+
 const requests: Requests = {
+  ...returning.requests,
+
   async target (given) {
     target = given
     sign = createSign(target.privateKey)
@@ -157,9 +158,10 @@ const requests: Requests = {
   },
 
   async judge () {
-    const verdict = target.kind === 'millrace' ? await evidence.judge(rooms, { redisUrl: target.redisUrl!, partitions: target.partitions! }) : evidence.judgePeer(rooms)
-    const all = [...problems, ...problemCount > problems.size ? [`… ${problemCount} in all`] : [], ...verdict.problems]
-    return { ...verdict, ok: all.length === 0, problems: all }
+    const all = [...rooms, ...returning.rooms]
+    const verdict = target.kind === 'millrace' ? await evidence.judge(all, { redisUrl: target.redisUrl!, partitions: target.partitions!, ...target.databaseUrl === undefined ? {} : { databaseUrl: target.databaseUrl } }) : evidence.judgePeer(all)
+    const said = [...problems, ...problemCount > problems.size ? [`… ${problemCount} in all`] : [], ...verdict.problems]
+    return { ...verdict, ok: said.length === 0, problems: said }
   },
 
   roomIds: async () => rooms.map(({ id }) => id),

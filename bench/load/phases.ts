@@ -54,12 +54,23 @@ export interface PhaseOptions {
 }
 
 const nowUs = (): number => performance.now() * 1000
-const microseconds = (): RecordableHistogram => createHistogram({ lowest: 1, highest: 100_000_000, figures: 3 })
+export const microseconds = (): RecordableHistogram => createHistogram({ lowest: 1, highest: 100_000_000, figures: 3 })
 
-function latencyOf (histogram: RecordableHistogram): Latency {
+export function latencyOf (histogram: RecordableHistogram): Latency {
   const ms = (us: number): number => histogram.count === 0 ? Number.NaN : us / 1000
   const at = (percentile: number): number => ms(histogram.percentile(percentile))
   return { p50: at(50), p90: at(90), p99: at(99), p999: at(99.9), max: ms(histogram.max), mean: ms(histogram.mean), count: histogram.count }
+}
+
+/** Works on all items, at most `max` at a time. */
+export async function parallel<T> (items: readonly T[], max: number, work: (item: T, i: number) => Promise<void>): Promise<void> {
+  let next = 0
+  await Promise.all(Array.from({ length: Math.min(max, items.length) }, async () => {
+    while (next < items.length) {
+      const i = next++
+      await work(items[i]!, i)
+    }
+  }))
 }
 
 export type Phases = ReturnType<typeof createPhases>

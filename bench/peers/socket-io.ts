@@ -2,9 +2,10 @@
  * The peer: a chat server on Socket.IO 4 with @socket.io/redis-streams-adapter, as its documentation has it, websocket transport
  * only. It verifies the same kind of EdDSA JWT once per connection; a message goes to its room
  * through the adapter, and its ack callback is called at once. So an ack says that the server took the message: not that it was
- * written anywhere. No connection state recovery (it is off by default), no read models, no history.
+ * written anywhere. No read models, no history. Connection state recovery is off, as by default, unless RECOVERY is `on`: then with its
+ * defaults, and SIGTERM closes the server as its documentation has it, which lets sessions be recovered elsewhere.
  *
- * Installed by `npm ci --prefix bench`. Environment: REDIS_URL, JWT_PRIVATE_KEY.
+ * Installed by `npm ci --prefix bench`. Environment: REDIS_URL, JWT_PRIVATE_KEY, PORT (0: a free one), RECOVERY.
  */
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
@@ -17,7 +18,9 @@ const { Server } = load('socket.io')
 const { createAdapter } = load('@socket.io/redis-streams-adapter')
 const { createClient } = load('redis')
 
-const { REDIS_URL, JWT_PRIVATE_KEY } = process.env
+const { REDIS_URL, JWT_PRIVATE_KEY, PORT = '0', RECOVERY = 'off' } = process.env
+/** Time for what closing writes to Redis. */
+const CLOSING_MS = 500
 const verify = createVerify(JWT_PRIVATE_KEY!)
 const redis = createClient({ url: REDIS_URL })
 await redis.connect()
@@ -27,6 +30,7 @@ const io = new Server(http, {
   transports: ['websocket'],
   serveClient: false,
   adapter: createAdapter(redis, { onlyPlaintext: true }), // spares the peer a walk through every message in search of buffers
+  ...RECOVERY === 'on' ? { connectionStateRecovery: {} } : {},
 })
 
 io.use((socket: any, next: (error?: Error) => void) => {
@@ -49,6 +53,10 @@ io.on('connection', (socket: any) => {
   })
 })
 
-http.listen(0, '127.0.0.1', () => { process.send?.({ url: `http://127.0.0.1:${(http.address() as AddressInfo).port}` }) })
-process.on('SIGTERM', () => process.exit(0))
+http.listen(Number(PORT), '127.0.0.1', () => { process.send?.({ url: `http://127.0.0.1:${(http.address() as AddressInfo).port}` }) })
+process.on('SIGTERM', () => {
+  if (RECOVERY !== 'on') process.exit(0)
+  io.close()
+  setTimeout(() => process.exit(0), CLOSING_MS)
+})
 process.on('disconnect', () => process.exit(0))

@@ -24,6 +24,16 @@ t.test('A quick run of fanout and of tail ends with figures and is accepted by t
   }
 })
 
+t.test('A quick run of resume, storm and archive ends with figures and is accepted by the checker', { timeout: 150_000 }, async t => {
+  for (const [scenario, figure] of [['resume', /hello to live p99, ms/], ['storm', /until the last client is live again, s/], ['archive', /events out of one gateway, 1\/s/]] as const) {
+    const { code, output } = await bench(scenario)
+    t.equal(code, 0, output)
+    t.match(output, figure, `${scenario} prints its table`)
+    t.match(output, /accepted: \d+ deliveries .* in order and complete; the checker judged \d+ log entries/, `${scenario} was judged`)
+    t.notMatch(output, /VOID/)
+  }
+})
+
 t.test('An unknown scenario is refused with the names of those that there are', async t => {
   const { code, output } = await bench('nonsense')
   t.equal(code, 1)
