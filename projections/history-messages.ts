@@ -6,6 +6,7 @@
 import { foldMessages, type Edit, type MessageChanges } from '../src/domain/messages.ts'
 import type { Queryable } from '../src/store/pool.ts'
 import { createColumns } from './columns.ts'
+import { saveTallies } from './history-tallies.ts'
 import type { RoomBatch } from './projection.ts'
 
 interface RoomMessages { readonly room_id: string, readonly changes: MessageChanges }
@@ -14,6 +15,7 @@ interface RoomMessages { readonly room_id: string, readonly changes: MessageChan
 export async function saveMessages (tx: Queryable, batch: readonly RoomBatch[]): Promise<void> {
   const rooms = batch.map(({ room_id, events }) => ({ room_id, changes: foldMessages(events) }))
   await insertMessages(tx, rooms)
+  await saveTallies(tx, rooms)
   await keepContents(tx, rooms)
   await editMessages(tx, rooms)
   await savePins(tx, rooms)
@@ -25,12 +27,15 @@ const listed = (ids: readonly string[] | undefined): string | undefined => ids =
 
 /** Messages as they are at the end of the batch. */
 async function insertMessages (tx: Queryable, rooms: readonly RoomMessages[]): Promise<void> {
-  const columns = createColumns(16)
+  const columns = createColumns(17)
   for (const { room_id, changes: { sent, edits, deleted } } of rooms) {
     let nth = 0
+    const nthOf = new Map<string, number>() // of each author
     for (const { seq, event_id, event } of sent.values()) {
       const { user_id, timestamp, client_id, reply_to, thread } = event
-      const place = [room_id, seq, ++nth, event_id, user_id, timestamp, client_id, reply_to, thread] as const
+      const authorNth = (nthOf.get(user_id) ?? 0) + 1
+      nthOf.set(user_id, authorNth)
+      const place = [room_id, seq, ++nth, authorNth, event_id, user_id, timestamp, client_id, reply_to, thread] as const
       if (deleted.has(seq)) {
         columns.add(...place, '', undefined, undefined, 'false', undefined, 'true', deleted.get(seq))
         continue
@@ -41,16 +46,26 @@ async function insertMessages (tx: Queryable, rooms: readonly RoomMessages[]): P
     }
   }
   if (columns.rows === 0) return
+  // What an author wrote last is looked up by a range, not by equality: then no plan goes back through all messages of a large room.
   await tx.query({
     name: 'history_messages',
     text: `
-    INSERT INTO messages (room_id, seq, message_no, event_id, user_id, timestamp, client_id, reply_to, thread, content, edited_at, mentions, mentions_room, attachments, deleted, deleted_by)
-    SELECT sent.room_id, sent.seq, coalesce(rooms.messages, 0) + sent.nth, sent.event_id, sent.user_id, sent.timestamp, sent.client_id, sent.reply_to, sent.thread,
+    WITH sent AS (
+         SELECT *
+           FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::uuid[], $6::uuid[], $7::timestamptz[], $8::text[], $9::bigint[], $10::bigint[],
+                       $11::text[], $12::timestamptz[], $13::text[], $14::boolean[], $15::json[], $16::boolean[], $17::uuid[])
+                AS sent (room_id, seq, nth, author_nth, event_id, user_id, timestamp, client_id, reply_to, thread, content, edited_at, mentions, mentions_room, attachments, deleted, deleted_by)
+    ), authors AS MATERIALIZED (
+         SELECT room_id, user_id, (SELECT author_no FROM messages WHERE messages.room_id = sent.room_id AND messages.user_id BETWEEN sent.user_id AND sent.user_id ORDER BY messages.user_id DESC, messages.seq DESC LIMIT 1) AS messages
+           FROM sent
+          WHERE author_nth = 1
+    )
+    INSERT INTO messages (room_id, seq, message_no, author_no, event_id, user_id, timestamp, client_id, reply_to, thread, content, edited_at, mentions, mentions_room, attachments, deleted, deleted_by)
+    SELECT sent.room_id, sent.seq, coalesce(rooms.messages, 0) + sent.nth, coalesce(authors.messages, 0) + sent.author_nth, sent.event_id, sent.user_id, sent.timestamp, sent.client_id, sent.reply_to, sent.thread,
            sent.content, sent.edited_at, sent.mentions::uuid[], sent.mentions_room, sent.attachments, sent.deleted, sent.deleted_by
-      FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[], $5::uuid[], $6::timestamptz[], $7::text[], $8::bigint[], $9::bigint[],
-                  $10::text[], $11::timestamptz[], $12::text[], $13::boolean[], $14::json[], $15::boolean[], $16::uuid[])
-           AS sent (room_id, seq, nth, event_id, user_id, timestamp, client_id, reply_to, thread, content, edited_at, mentions, mentions_room, attachments, deleted, deleted_by)
-      LEFT JOIN rooms ON rooms.id = sent.room_id`,
+      FROM sent
+      LEFT JOIN rooms ON rooms.id = sent.room_id
+      LEFT JOIN authors ON authors.room_id = sent.room_id AND authors.user_id = sent.user_id`,
     values: columns.parameters(),
   })
 }

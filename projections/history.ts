@@ -12,7 +12,7 @@ import type { Projection } from './projection.ts'
 export const history: Projection = {
   name: 'history',
   version: 1,
-  tables: ['rooms', 'members', 'messages', 'message_edits', 'reactions', 'pins'],
+  tables: ['rooms', 'members', 'messages', 'message_edits', 'reactions', 'pins', 'deleted_tallies', 'message_mentions'],
   async apply (tx, batch) {
     await saveMessages(tx, batch) // before the rooms: it numbers messages from the counts that they have
     const changes = await foldRooms(batch, async pairs => await records(tx, pairs))
@@ -20,7 +20,7 @@ export const history: Projection = {
     await saveMembers(tx, changes)
   },
   async forget (tx, roomIds) {
-    for (const table of ['messages', 'message_edits', 'reactions', 'pins', 'members']) await tx.query(`DELETE FROM ${table} WHERE room_id = ANY ($1::uuid[])`, [roomIds])
+    for (const table of ['messages', 'message_edits', 'reactions', 'pins', 'deleted_tallies', 'message_mentions', 'members']) await tx.query(`DELETE FROM ${table} WHERE room_id = ANY ($1::uuid[])`, [roomIds])
     await tx.query('DELETE FROM rooms WHERE id = ANY ($1::uuid[])', [roomIds])
   },
 }

@@ -4,8 +4,9 @@
  */
 import { hostname } from 'node:os'
 import { archive } from '../projections/archive.ts'
-import { history } from '../projections/history.ts'
+import { startCursors } from '../projections/cursors.ts'
 import { startInbox } from '../projections/inbox.ts'
+import { PROJECTIONS } from '../projections/live.ts'
 import { startProjector, type Projector } from '../projections/projector.ts'
 import { createReconciler, startReconciling } from '../projections/reconcile.ts'
 import { createRestorer } from '../projections/restore.ts'
@@ -19,6 +20,7 @@ import { createSessions } from './auth/sessions.ts'
 import { createTokens, readSigningKey } from './auth/tokens.ts'
 import { createAccess } from './commands/access.ts'
 import { createCommands } from './commands/commands.ts'
+import { createCounts } from './commands/counts.ts'
 import { createDirect } from './commands/direct.ts'
 import { createFacts } from './commands/facts.ts'
 import { createFirstResults, type ArchiveLook } from './commands/first-results.ts'
@@ -28,6 +30,7 @@ import type { Config } from './config.ts'
 import { factSources } from './fact-sources.ts'
 import { createGateway } from './gateway/gateway.ts'
 import { GRACE_MS } from './gateway/presence.ts'
+import { createUnreadFrames } from './gateway/unread.ts'
 import type { Readiness } from './http/health.ts'
 import { addRoutes, createOps, createServer } from './http/server.ts'
 import { uuidv7 } from './ids.ts'
@@ -47,6 +50,7 @@ import { checkRedisPartitions } from './log/deployment.ts'
 import { createFence } from './log/fence.ts'
 import { createGroups } from './log/groups.ts'
 import { createKeys } from './log/keys.ts'
+import { createMarkStreams } from './log/mark-streams.ts'
 import { createMarks } from './log/marks.ts'
 import { createPeopleKeys } from './log/people-keys.ts'
 import { createPresenceLeases } from './log/presence.ts'
@@ -60,9 +64,11 @@ import { createSubscriptions } from './log/subscriptions.ts'
 import { createTail } from './log/tail.ts'
 import { createTickets } from './log/tickets.ts'
 import { archivedAt, findByClientIds, readArchive } from './store/archive.ts'
+import { blockedAmong } from './store/contacts.ts'
 import { audiencesOf } from './store/audience.ts'
 import { checkPostgresPartitions } from './store/deployment.ts'
 import { openStore, type Store } from './store/pool.ts'
+import { asReader } from './store/reader.ts'
 import { roomIdsOf } from './store/rooms.ts'
 import { holeAfter } from './store/skipped.ts'
 import { noteLastSeen } from './store/users.ts'
@@ -101,7 +107,7 @@ export async function openShared (life: Lifecycle, config: Config, role: string)
   const cold = createCold({ redis, keys })
   const restorer = createRestorer({ store, cold, metrics, clock })
   const fence = createFence({ redis, keys })
-  const reconciler = createReconciler({ store, log, cold, fence, replayed: [history], partitions: config.PARTITIONS, logger, metrics })
+  const reconciler = createReconciler({ store, log, cold, fence, replayed: PROJECTIONS, partitions: config.PARTITIONS, logger, metrics })
   const reconciling = await life.open('reconciling', () => startReconciling({ reconciler, logger }), async loop => { await loop.stop() })
   redis.on('ready', () => { reconciling.now() })
   const stats = setInterval(() => {
@@ -133,7 +139,7 @@ export async function openGateway (life: Lifecycle, shared: Shared): Promise<str
   await untilLifted(shared, life.signal)
 
   const subscriptions = await life.open('subscriptions', () => createSubscriptions({ client: connectSubscriber(redisUrl, 'gateway-bells', logger), logger }), subscriptions => { subscriptions.close() })
-  const archiveOf = async (roomId: string, after: number, limit: number) => await readArchive(store, roomId, after, limit)
+  const archiveOf = async (roomId: string, after: number, limit: number) => await readArchive(asReader(store, [roomId]), roomId, after, limit)
   const readableArchive = async (roomId: string, after: number, limit: number): Promise<LogEvent[]> => {
     const deleted = await log.deletedAfter(roomId, after) // first: what leaves the set meanwhile, the archive has blanked
     return (await archiveOf(roomId, after, limit)).map(event => withoutDeleted(event, deleted))
@@ -142,7 +148,7 @@ export async function openGateway (life: Lifecycle, shared: Shared): Promise<str
   const peopleKeys = createPeopleKeys(keys)
   const publisher = createPublisher({ redis, keys, peopleKeys, metrics })
   const signals = createSignals({ publisher, subscriptions, peopleKeys })
-  const marks = await life.open('marks', () => createMarks({ redis, keys, peopleKeys, publisher, roomMax: config.MARKS_ROOM_MAX, clock }), async marks => { await marks.stop() })
+  const marks = await life.open('marks', () => createMarks({ redis, keys, peopleKeys, publisher, roomMax: config.MARKS_ROOM_MAX, onRead: mark => { unreadFrames.moved(mark) }, clock }), async marks => { await marks.stop() })
   const presenceLeases = createPresenceLeases({ redis, keys, peopleKeys, node: uuidv7(), leaseMs: config.PRESENCE_LEASE_MS, graceMs: GRACE_MS })
   const canary = await life.open('canary', () => startCanary({ redis, subscriptions, name: `${hostname()}-${process.pid}`, everyMs: CANARY_MS, clock }), canary => { canary.stop() })
 
@@ -153,6 +159,8 @@ export async function openGateway (life: Lifecycle, shared: Shared): Promise<str
   const recentRooms = createRecentRooms({ redis, clock })
   const limits = await life.open('limits', () => createLimits({ redis, config, metrics, logger }), limits => { limits.stop() })
   const access = createAccess({ log, coldHashes: restorer.hashes, clock })
+  const counts = createCounts({ access, marks, log, store })
+  const unreadFrames = await life.open('unread frames', () => createUnreadFrames({ counts, publisher, metrics, logger }), async frames => { await frames.stop() })
   const passwords = createPasswords()
   const commands = await life.open('commands', () => createCommands({
     log,
@@ -190,8 +198,8 @@ export async function openGateway (life: Lifecycle, shared: Shared): Promise<str
   }
 
   const makeInbox = async (userId: string) => await ensureInbox({ commands, log, archived }, userId)
-  addRoutes(app, { config, commands: limited, direct, passwords, access, log, store, recentRooms, tokens, sessions, clock, accounts: limitLogIns({ accounts, limits }), limits, marks, presenceLeases, openStream: opening => gateway.openStream(opening), ensureInbox: makeInbox, metrics, logger, newId: uuidv7, ready })
-  const gateway = await createGateway(app, { config, access, commands: limited, direct, ensureInbox: makeInbox, limits, tail, log, readArchive: archiveOf, archivedAt: async (roomId, seqs) => await archivedAt(store, roomId, seqs), holeAfter: async (roomId, seq) => await holeAfter(store, roomId, seq), recentRooms, roomsOf: async (userId, limit) => await roomIdsOf(store, userId, limit), verify: tokens.verify, redeem: sessions.redeem, revocations, signals, publisher, marks, presenceLeases, audiencesOf: async userIds => await audiencesOf(store, userIds), noteLastSeen: async entries => { await noteLastSeen(store, entries) }, newId: uuidv7, clock, metrics, logger })
+  addRoutes(app, { config, commands: limited, direct, passwords, access, log, store, recentRooms, tokens, sessions, clock, accounts: limitLogIns({ accounts, limits }), limits, marks, counts, presenceLeases, openStream: opening => gateway.openStream(opening), ensureInbox: makeInbox, metrics, logger, newId: uuidv7, ready })
+  const gateway = await createGateway(app, { config, access, blocked: async (one, other) => (await blockedAmong(store, one, [other])).length > 0, commands: limited, direct, ensureInbox: makeInbox, limits, tail, log, readArchive: archiveOf, archivedAt: async (roomId, seqs) => await archivedAt(store, roomId, seqs), holeAfter: async (roomId, seq) => await holeAfter(store, roomId, seq), recentRooms, roomsOf: async (userId, limit) => await roomIdsOf(store, userId, limit), verify: tokens.verify, redeem: sessions.redeem, revocations, signals, publisher, marks, presenceLeases, audiencesOf: async userIds => await audiencesOf(store, userIds), noteLastSeen: async entries => { await noteLastSeen(store, entries) }, newId: uuidv7, clock, metrics, logger })
   return await life.open('http', async () => await app.listen({ host: config.HOST, port: config.PORT }), async () => {
     await gateway.stop(config.DRAIN_MS / 2)
     await app.close()
@@ -231,10 +239,21 @@ export async function openProjector (life: Lifecycle, shared: Shared): Promise<v
     metrics,
     logger,
   }), async trimming => { await trimming.stop() })
-  for (const projection of [archive, history]) {
+  for (const projection of PROJECTIONS) {
     projectors.push(startProjector({
       onApplied: projection === archive ? trimming.archived : undefined,
-      projection, store, groups, log, keys, bells, owner, metrics, logger, batchEvents: config.PROJECTOR_BATCH_EVENTS, leaseMs: config.LEASE_MS, sweepMs: config.SWEEP_MS,
+      projection,
+      store,
+      groups,
+      log,
+      keys,
+      bells,
+      owner,
+      metrics,
+      logger,
+      batchEvents: config.PROJECTOR_BATCH_EVENTS,
+      leaseMs: config.LEASE_MS,
+      sweepMs: config.SWEEP_MS,
     }))
   }
   await life.open('projections', () => projectors, async projectors => { await Promise.all(projectors.map(async projector => { await projector.stop() })) })
@@ -253,7 +272,9 @@ export async function openProjector (life: Lifecycle, shared: Shared): Promise<v
     logger,
   }), async commands => { await commands.drained() })
   const archived = async (roomId: string): Promise<boolean> => (await readArchive(store, roomId, 0, 1)).length > 0
-  const publisher = createPublisher({ redis, keys, peopleKeys: createPeopleKeys(keys), metrics })
+  const peopleKeys = createPeopleKeys(keys)
+  const cursors = await life.open('cursors', () => startCursors({ store, streams: createMarkStreams({ redis, peopleKeys }), partitions: config.PARTITIONS, owner, leaseMs: config.LEASE_MS, metrics, logger }), async cursors => { await cursors.stop() })
+  const publisher = createPublisher({ redis, keys, peopleKeys, metrics })
   await life.open('inboxes', () => startInbox({ store, log, commands, archived, hint: (userId, seq) => { publisher.toUser(userId, { type: 'room', room_id: userId, seq }) }, logger }), async inbox => { await inbox.stop() })
 
   const ready = async (): Promise<Readiness> => {
@@ -261,6 +282,7 @@ export async function openProjector (life: Lifecycle, shared: Shared): Promise<v
       const { projection, swept, fault } = projector.progress()
       return [projection, fault ?? (swept ? 'ok' : 'not all partitions were swept yet')]
     }))
+    checks.cursors = cursors.fault() ?? 'ok'
     return { ok: Object.values(checks).every(check => check === 'ok'), checks }
   }
   const ops = createOps({ config, metrics, logger, ready })

@@ -1,7 +1,7 @@
 /**
  * A waiting line: lets at most `inside` pieces of work run at the same time, in the order they came; at most `waiting` stand
  * behind them, and who comes then is turned away at once. It stands before whatever many may ask for at the same time and only a
- * few can have: catch-ups, large reads, password hashes [G7].
+ * few can have: look-ups, large reads, password hashes [G7]. (Catch-ups stand in a line of their own: `gateway/fair-line.ts`.)
  */
 export interface WaitingLine {
   /**

@@ -39,6 +39,7 @@ export const REJECTIONS = {
   not_yourself: { status: 422, retry: false, message: 'This cannot be done with oneself' },
   too_many: { status: 422, retry: false, message: 'There are as many as there may be' },
   bad_reply: { status: 422, retry: false, message: 'The message replied to is not in this room' },
+  bad_search: { status: 422, retry: false, message: 'This cannot be searched for' },
   not_acceptable: { status: 406, retry: false, message: 'What is asked for is not there in a media type that is accepted' },
   request_timeout: { status: 408, retry: true, message: 'The request took too long to arrive' },
   username_taken: { status: 409, retry: false, message: 'This user name is taken' },

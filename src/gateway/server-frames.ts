@@ -75,6 +75,12 @@ export const ControlFrames = {
     last_seen_at: Type.Optional(Type.String({ description: 'RFC 3339, UTC; of those who are offline' })),
   }, { description: 'Somebody came, went, or has another status' }),
   marks: Type.Object({ type: Type.Literal('marks'), room_id: RoomId, read: Seqs, delivered: Seqs }, { description: 'How far users have read, and been delivered: user → seq. Marks only go forward' }),
+  unread: Type.Object({
+    type: Type.Literal('unread'),
+    room_id: RoomId,
+    unread: Type.Integer({ minimum: 0, description: 'Messages by others, not deleted, after your read mark' }),
+    mentions: Type.Integer({ minimum: 0, description: 'Those of them that name you or everyone' }),
+  }, { description: 'Another device of yours has read: this is left. New messages are yours to count' }),
 } as const
 
 /** Every frame that the server sends. Those of `room` go by what changed. */

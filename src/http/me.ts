@@ -11,7 +11,7 @@ import type { User as UserRow } from '../store/users.ts'
 const AVATAR_URL_CHARS_MAX = 2000
 const STATUS_CHARS_MAX = 200
 
-const Me = Type.Object({ ...User.properties, email: Type.Union([Type.String(), Type.Null()]) })
+export const Me = Type.Object({ ...User.properties, email: Type.Union([Type.String(), Type.Null()]) })
 
 const Change = Type.Object({
   display_name: Type.Optional(DisplayName),
@@ -34,7 +34,8 @@ export function meRoutes (app: App, { accounts }: { accounts: Accounts }): void 
   })
 }
 
-function meOf (user: UserRow | undefined) {
+/** As they see themselves. Throws Refusal where they do not exist any more. */
+export function meOf (user: UserRow | undefined) {
   if (user === undefined) refuse('unauthenticated', 'This user does not exist any more')
   return { ...userOf(user), email: user.email }
 }

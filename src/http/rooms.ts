@@ -7,11 +7,13 @@
  */
 import Type, { type Static } from 'typebox'
 import type { Access, Reading } from '../commands/access.ts'
+import type { Counts } from '../commands/counts.ts'
 import { CONTENT_CHARS_MAX, NAME_CHARS_MAX, ROOM_KINDS } from '../domain/events.ts'
 import { LOBBY_ID } from '../domain/lobby.ts'
 import type { RoomLog } from '../log/log.ts'
 import type { RecentRoom, RecentRooms } from '../log/recent-rooms.ts'
 import { appliedSeqs } from '../store/checkpoints.ts'
+import { deletesAmong } from '../store/archive.ts'
 import { HISTORY } from '../store/history.ts'
 import type { Store } from '../store/pool.ts'
 import { publicRooms, roomsOf, type ListedRoom as ListedRow, type RoomList } from '../store/rooms.ts'
@@ -38,7 +40,7 @@ export const Room = Type.Object({
   head_seq: Type.Optional(Type.Integer({ description: 'Its newest event' })),
   messages: Type.Optional(Type.Integer({ description: 'Messages so far' })),
 })
-const ListedRoom = Type.Object({
+export const ListedRoom = Type.Object({
   id: Type.String(),
   name: Type.String(),
   kind: Type.String(),
@@ -49,12 +51,15 @@ const ListedRoom = Type.Object({
   peer: Type.Optional(Type.Object({ user_id: Type.String(), username: Type.String(), display_name: Type.String(), avatar_url: Type.Union([Type.String(), Type.Null()]) }, { description: 'The other one of a direct conversation, once the read model has it' })),
   members: Type.Optional(Type.Integer({ description: 'How many are in it' })),
   head_seq: Type.Optional(Type.Integer({ description: 'Its newest event' })),
+  unread: Type.Optional(Type.Integer({ description: 'In the list of my rooms: messages that wait for me' })),
+  mentions: Type.Optional(Type.Integer({ description: 'Those of them that name me' })),
   last_message: Type.Optional(Type.Object({ seq: Type.Integer(), user_id: Type.String(), content: Type.String(), timestamp: Type.String(), edited_at: Type.Optional(Type.String()), deleted: Type.Optional(Type.Boolean()) }, { description: 'The newest that the read model has' })),
 })
 type Listed = ListedRow & Static<typeof ListedRoom>
 
 export interface RoomsDeps {
   access: Access
+  counts: Counts
   log: RoomLog
   recentRooms: RecentRooms
   store: Store
@@ -65,15 +70,14 @@ const Pages = { after: Type.Optional(Type.String({ pattern: UUID_PATTERN, descri
 const Directory = Type.Object({ ...Pages, query: Type.Optional(Type.String({ maxLength: NAME_CHARS_MAX, pattern: '^[^\\u0000\\ud800-\\udfff]*$', description: 'Part of the name' })) })
 
 export function roomsRoutes (app: App, deps: RoomsDeps): void {
-  const { access, log, store } = deps
+  const { access, counts, log, store } = deps
 
   app.get('/rooms', { schema: { ...about('Rooms', 'The rooms that I am in'), querystring: Type.Object(Pages), response: { 200: listOf(ListedRoom, Type.String()) } } }, async request => {
     const { user_id } = identityOf(request)
     const { after, limit = 100 } = request.query
-    // Before the list: what the checkpoint had passed by then is in it. The lobby's ID is the least; it is missing only until the
-    // read model has it for the first time.
-    const recent = [...await unapplied(deps, user_id), LOBBY_ID]
-    return await lay(deps, { user_id, recent, after, limit }, await roomsOf(store, user_id, { after, limit }), mine)
+    const list = await myRooms(deps, user_id, { after, limit })
+    const waiting = new Map((await counts.unread(list.items.map(({ id }) => ({ room_id: id, user_id })))).map(count => [count.room_id, count]))
+    return { ...list, items: list.items.map(item => ({ ...item, unread: waiting.get(item.id)?.unread ?? 0, mentions: waiting.get(item.id)?.mentions ?? 0 })) }
   })
 
   app.get('/rooms/public', { schema: { ...about('Rooms', 'The directory: rooms that anyone may find'), querystring: Directory, response: { 200: listOf(ListedRoom, Type.String()) } } }, async request => {
@@ -95,6 +99,14 @@ export function roomsRoutes (app: App, deps: RoomsDeps): void {
     const meta = (await log.room(id, []))?.meta
     return meta?.get('kind') === 'protected' ? { id, name: meta.get('name') ?? '', kind: 'protected', member: false, role: 'none' } : undefined
   }
+}
+
+/** A page of the rooms that the user is in. */
+export async function myRooms (deps: RoomsDeps, user_id: string, { after, limit }: { after?: string | undefined, limit: number }): Promise<{ items: Listed[], next: string | null }> {
+  // Before the list: what the checkpoint had passed by then is in it. The lobby's ID is the least; it is missing only until the
+  // read model has it for the first time.
+  const recent = [...await unapplied(deps, user_id), LOBBY_ID]
+  return await lay(deps, { user_id, recent, after, limit }, await roomsOf(deps.store, user_id, { after, limit }), mine)
 }
 
 type Allowed = Extract<Reading, { allowed: true }>
@@ -177,12 +189,21 @@ function shown ({ room, from }: Allowed, item: ListedRow | undefined): Listed {
  * Lays what the rooms themselves say over a page of a list that ascends by ID: rooms that belong into it come to their places, those
  * that do not any more go. The page still has at most `limit` items, and paging still meets each room once.
  */
-async function lay ({ access }: RoomsDeps, { user_id, recent, after, limit }: { user_id: string, recent: readonly string[], after: string | undefined, limit: number }, { items, next }: RoomList, view: View): Promise<{ items: Listed[], next: string | null }> {
+async function lay ({ access, log, store }: RoomsDeps, { user_id, recent, after, limit }: { user_id: string, recent: readonly string[], after: string | undefined, limit: number }, { items, next }: RoomList, view: View): Promise<{ items: Listed[], next: string | null }> {
   const listed = new Map(items.map(item => [item.id, item]))
   const late = recent.filter(id => (after === undefined || id > after.toLowerCase()) && (next === null || id < next))
   const ids = [...new Set([...listed.keys(), ...late])].sort()
   const readings = await access.readings(ids, user_id)
   const all = ids.flatMap(id => view(readings.get(id)!, listed.get(id)) ?? [])
   const page = all.slice(0, limit)
-  return { items: page, next: all.length > limit ? page.at(-1)!.id : next }
+  return { items: await withoutDeleted({ log, store }, page), next: all.length > limit ? page.at(-1)!.id : next }
+}
+
+/** The read model may not have a delete yet, or stand still before it: the log and the archive are asked. */
+async function withoutDeleted ({ log, store }: Pick<RoomsDeps, 'log' | 'store'>, items: Listed[]): Promise<Listed[]> {
+  const shown = items.flatMap(({ id, last_message: last }) => last === undefined || last.deleted === true ? [] : [{ room_id: id, seq: last.seq }])
+  if (shown.length === 0) return items
+  const [marked, archived] = await Promise.all([log.areDeleted(shown), deletesAmong(store, shown)])
+  const gone = new Set(shown.flatMap(({ room_id, seq }, i) => marked[i] === true || archived.has(`${room_id} ${seq}`) ? [room_id] : []))
+  return items.map(item => gone.has(item.id) ? { ...item, last_message: { ...item.last_message!, content: '', deleted: true } } : item)
 }

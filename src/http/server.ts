@@ -39,14 +39,19 @@ import { membersReadRoutes } from './members-read.ts'
 import { membersRoutes } from './members.ts'
 import { messageCommandsRoutes } from './message-commands.ts'
 import { messagesRoutes, type MessagesDeps } from './messages.ts'
+import { offlineRoutes } from './offline.ts'
+import { mentionsRoutes } from './mentions.ts'
 import { metricsRoutes } from './metrics.ts'
 import { pinsRoutes } from './pins.ts'
 import { answerBrokenRequest, createErrorHandler, describeValidation, refuse, sendProblem } from './problems.ts'
 import { reject } from '../domain/rejections.ts'
 import { roomCommandsRoutes, type RoomCommandsDeps } from './room-commands.ts'
 import { roomsRoutes, type RoomsDeps } from './rooms.ts'
+import { searchRoutes } from './search.ts'
 import { sessionsRoutes } from './sessions.ts'
+import { syncRoutes, type SyncDeps } from './sync.ts'
 import { threadsRoutes } from './threads.ts'
+import { unreadRoutes } from './unread.ts'
 import { marksRoutes, type MarksDeps } from './marks.ts'
 import { presenceRoutes, type PresenceDeps } from './presence.ts'
 import { usersRoutes } from './users.ts'
@@ -84,7 +89,7 @@ export interface OpsRoutesDeps {
 
 export type OpsDeps = ServerDeps & OpsRoutesDeps
 
-export type RoutesDeps = OpsRoutesDeps & PresenceDeps & MarksDeps & RoomsDeps & RoomCommandsDeps & DmsDeps & MessagesDeps & EventsDeps & SseDeps & AuthDeps & { tokens: Tokens, accounts: Accounts, sessions: Sessions, limits: Limits, clock: () => number }
+export type RoutesDeps = OpsRoutesDeps & PresenceDeps & MarksDeps & SyncDeps & RoomsDeps & RoomCommandsDeps & DmsDeps & MessagesDeps & EventsDeps & SseDeps & AuthDeps & { tokens: Tokens, accounts: Accounts, sessions: Sessions, limits: Limits, clock: () => number }
 
 /** A gateway's server, without routes. `app.jwt` signs and verifies with `signingKey`. */
 export async function createServer ({ signingKey, ...deps }: ServerDeps & { signingKey: SigningKey }): Promise<FastifyInstance> {
@@ -125,8 +130,9 @@ export function addRoutes (app: FastifyInstance, deps: RoutesDeps): void {
     messageCommandsRoutes(signedIn, deps)
     const gate = createGate()
     bansRoutes(signedIn, { ...deps, gate })
-    for (const reads of [messagesRoutes, pinsRoutes, threadsRoutes, auditRoutes, membersReadRoutes]) reads(signedIn, { ...deps, gate })
+    for (const reads of [messagesRoutes, pinsRoutes, threadsRoutes, auditRoutes, membersReadRoutes, searchRoutes, mentionsRoutes]) reads(signedIn, { ...deps, gate })
     eventsRoutes(signedIn, { ...deps, gate })
+    for (const waits of [unreadRoutes, offlineRoutes, syncRoutes]) waits(signedIn, { ...deps, gate })
     sseRoutes(signedIn, deps)
   })
 }

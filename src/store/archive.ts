@@ -76,6 +76,20 @@ export async function chainsBetween (db: Queryable, roomId: string, from: number
   return new Map(rows.map(({ seq, chain }) => [seq, chain]))
 }
 
+/** Those of these messages whose delete is archived, as `room_id seq`. */
+export async function deletesAmong (db: Queryable, messages: ReadonlyArray<{ readonly room_id: string, readonly seq: number }>): Promise<Set<string>> {
+  const { rows } = await db.query<{ room_id: string, message_seq: number }>({
+    name: 'deletes_among',
+    text: `
+    SELECT events.room_id, events.message_seq
+      FROM unnest($1::uuid[], $2::bigint[]) AS asked (room_id, message_seq)
+      JOIN events USING (room_id, message_seq)
+     WHERE type = 'delete'`,
+    values: [messages.map(({ room_id }) => room_id), messages.map(({ seq }) => seq)],
+  })
+  return new Set(rows.map(({ room_id, message_seq }) => `${room_id} ${message_seq}`))
+}
+
 export interface FirstResults {
   /** Everything up to here was looked through; what is not among the hits was not appended up to here. */
   readonly archived: Position

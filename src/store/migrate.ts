@@ -8,6 +8,8 @@ import type { Logger } from 'pino'
 import type { Store } from './pool.ts'
 
 const DIRECTORY = fileURLToPath(new URL('../../migrations', import.meta.url))
+/** Made by the migrations, where they may. */
+const ROLES = ['millrace_analyst', 'millrace_reader']
 
 /** Applies what is missing, all or nothing, and returns the names of what it applied. */
 export async function migrate ({ store, log }: { store: Store, log: Logger }): Promise<string[]> {
@@ -22,6 +24,8 @@ export async function migrate ({ store, log }: { store: Store, log: Logger }): P
       singleTransaction: true,
       logger: { info: text => log.debug(text), warn: text => log.warn(text), error: text => log.error(text) },
     })
+    const { rows: missing } = await client.query<{ role: string }>('SELECT role FROM unnest($1::text[]) AS role WHERE to_regrole(role) IS NULL', [ROLES])
+    if (missing.length > 0) log.warn({ roles: missing.map(({ role }) => role) }, 'this user of Postgres could not make roles: without millrace_reader pages are read without row-level security; see docs/ANALYTICS.md')
     return applied.map(({ name }) => name)
   } finally {
     client.release()

@@ -89,7 +89,8 @@ async function checkpointAt (db: Queryable, projection: string, roomId: string):
   return row ?? START
 }
 
-function decoded (entries: readonly ArchivedEvent[], after: number, decode: LogReads['decode']): SuffixEvent[] {
+/** The dense run of events after `after`, up to one that is no event. */
+export function decoded (entries: readonly ArchivedEvent[], after: number, decode: LogReads['decode']): SuffixEvent[] {
   const events: SuffixEvent[] = []
   for (const entry of entries) {
     if (entry.seq !== after + events.length + 1) break

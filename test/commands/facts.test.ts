@@ -5,6 +5,7 @@ import { createDirect } from '../../src/commands/direct.ts'
 import type { FactSources } from '../../src/commands/facts.ts'
 import type { Request } from '../../src/commands/request.ts'
 import { decodeEvent } from '../../src/log/codec.ts'
+import { LogFault } from '../../src/log/log.ts'
 import { testRedis } from '../dev/servers.ts'
 import { commandsOver, logWorld } from '../log/world.ts'
 
@@ -110,5 +111,66 @@ t.test('commands that need more than the room', async t => {
     const room = await make('protected')
     const down = over({ passwordFits: async () => { throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }) } })
     t.match(await down.run('bob', { type: 'join', room_id: room, password: 'open sesame' }), { rejection: { code: 'unavailable' } })
+  })
+
+  await t.test('a session waits for its facts, and nobody else does; what it sent after them waits with it [G1]', async t => {
+    const room = await make('public')
+    await run('bob', { type: 'join', room_id: room })
+    let release = (): void => {}
+    const held = new Promise<void>(resolve => { release = resolve })
+    const slow = over({ usersNamed: async () => { await held; return [] } })
+    const named = slow.run('ada', { type: 'message', room_id: room, content: '@bob: first' })
+    const after = slow.run('ada', { type: 'message', room_id: room, content: 'second' })
+    t.match(await slow.run('bob', { type: 'message', room_id: room, content: 'meanwhile' }), { ok: true, seq: 3 })
+    release()
+    t.match(await named, { ok: true, seq: 4 })
+    t.match(await after, { ok: true, seq: 5 })
+  })
+
+  await t.test('whoever may not anyway costs no lookup, and while Postgres is away nobody is kept from talking by others', async t => {
+    const room = await make('public')
+    let asked = 0
+    const down = over({ archivedAt: async () => { asked += 1; throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }) } })
+    t.match(await down.run('eve', { type: 'delete', room_id: room, message_seq: 9999 }), { rejection: { code: 'not_member' } })
+    t.equal(asked, 0)
+    const stuck = down.run('ada', { type: 'pin', room_id: room, message_seq: 9999 }, { session: 'one device' })
+    const behind = down.run('ada', { type: 'message', room_id: room, content: 'behind it' }, { session: 'one device' })
+    await run('bob', { type: 'join', room_id: room })
+    t.match(await down.run('bob', { type: 'message', room_id: room, content: 'on we go' }), { ok: true })
+    t.match(await stuck, { rejection: { code: 'unavailable' } })
+    t.match(await behind, { rejection: { code: 'unavailable' } }, 'what was sent after it is not appended before it')
+    t.notMatch(JSON.stringify(await world.log.read(room, 0, 100)), 'behind it')
+  })
+
+  await t.test('a room is made with nobody who has blocked its maker', async t => {
+    const picky = over({ blocked: async (_user, others) => others.filter(id => id === 'dan') })
+    t.match(await picky.run('ada', { type: 'create', room_id: randomUUID(), name: 'trap', kind: 'group', members: ['bob', 'dan'] }), { rejection: { code: 'blocked' } })
+    t.match(await picky.run('ada', { type: 'create', room_id: randomUUID(), name: 'fine', kind: 'group', members: ['bob'] }), { ok: true })
+  })
+
+  await t.test('an answer that was lost is no "no": the command is found under the key of its own', async t => {
+    const room = randomUUID()
+    let lose = true
+    const lossy = commandsOver(world, {
+      ...world.log,
+      async append (roomId, units) {
+        const results = await world.log.append(roomId, units)
+        if (!lose) return results
+        lose = false
+        throw new LogFault('unavailable', 'the answer was lost')
+      },
+    })
+    t.match(await lossy.run('ada', { type: 'create', room_id: room, name: 'once', kind: 'public' }), { ok: true, changed: true, seq: 1 })
+    t.equal((await world.log.read(room, 0, 10)).length, 1)
+  })
+
+  await t.test('after a duplicate, what follows it in the same turn is decided on the state that is', async t => {
+    const room = await make('public')
+    await run('bob', { type: 'join', room_id: room })
+    await run('ada', { type: 'kick', room_id: room, target: 'bob' }, { client_id: 'k1' })
+    await run('bob', { type: 'join', room_id: room })
+    const [again, said] = await Promise.all([run('ada', { type: 'kick', room_id: room, target: 'bob' }, { client_id: 'k1' }), run('bob', { type: 'message', room_id: room, content: 'I am back' })])
+    t.match(again, { ok: true, duplicate: true })
+    t.match(said, { ok: true })
   })
 })

@@ -109,17 +109,20 @@ t.test('every type of event arrives at every kind of subscriber', async t => {
     const said = await a.message(made.id, `welcome, @${dan.user.username}`)
     await a.request({ type: 'edit', room_id: made.id, message_seq: said.seq, content: `hello, @${dan.user.username}` })
     await http(ada, 'DELETE', `/rooms/${made.id}/members/${dan.user.id}`)
+    await http(ada, 'PUT', `/rooms/${made.id}/members/${dan.user.id}`, {})
     await http(ada, 'PUT', `/rooms/${made.id}/bans/${dan.user.id}`, { reason: 'no more' })
+    await http(ada, 'PUT', `/rooms/${made.id}/bans/${dan.user.id}`, { reason: 'a letter to somebody who is not in the room' })
     const news = [
       { type: 'inbox', event: 'added', room_id: made.id, by: ada.user.id },
       { type: 'inbox', event: 'mentioned', room_id: made.id, source_seq: said.seq },
       { type: 'inbox', event: 'removed', room_id: made.id },
+      { type: 'inbox', event: 'added', room_id: made.id },
       { type: 'inbox', event: 'revoked', room_id: made.id, reason: 'no more' },
     ]
     await until(() => live.frames.filter(({ type }) => type === 'inbox').length >= news.length, { timeoutMs: 10_000 })
     const frames = live.frames.filter(({ type }) => type === 'inbox')
     t.match(frames, news)
-    t.equal(frames.length, news.length, 'the edit tells nobody twice')
+    t.equal(frames.length, news.length, 'the edit tells nobody twice, and a ban is no letter')
     const later = await world.connect(1, dan.access_token, { resume: { inbox: { seq: frames[1]!.seq, chain: frames[1]!.chain } } })
     await until(() => later.frames.some(({ type }) => type === 'live'), { timeoutMs: 5000 })
     t.same(later.frames.filter(({ type }) => type === 'inbox'), frames.slice(2), 'the other device gets what it missed')
@@ -138,8 +141,8 @@ t.test('every type of event arrives at every kind of subscriber', async t => {
       const sockets = await Promise.all(people.map(async (person, i) => await world.connect(i % 2, person.access_token, { resume: { rooms: { [room]: { seq: 0 } } } })))
       await Promise.all(sockets.map(async socket => await socket.next(frame => frame.type === 'live' && frame.room_id === room)))
       const a = await world.connect(0, ada.access_token)
-      let flooding = true
-      const flood = (async () => { while (flooding) await a.message(room, 'on and on') })()
+      const ended = new AbortController()
+      const flood = (async () => { while (!ended.signal.aborted) await a.message(room, 'on and on') })()
       const outs = await Promise.all(people.map(async (person, i) => {
         await sleep(Math.random() * 400)
         if (i % 3 === 0) return await http(ada, 'DELETE', `/rooms/${room}/members/${person.user.id}`, undefined, i % 2)
@@ -148,7 +151,7 @@ t.test('every type of event arrives at every kind of subscriber', async t => {
         return await http(ada, 'DELETE', `/rooms/${room}/members/${person.user.id}`, undefined, 1 - i % 2)
       }))
       await sleep(300)
-      flooding = false
+      ended.abort()
       await flood
       const end = await a.message(room, 'secret')
       await sleep(300)

@@ -14,6 +14,7 @@ import { createSessions } from '../../src/auth/sessions.ts'
 import { createTokens, readSigningKey, type TokensOptions } from '../../src/auth/tokens.ts'
 import { createAccess } from '../../src/commands/access.ts'
 import { createCommands } from '../../src/commands/commands.ts'
+import { createCounts } from '../../src/commands/counts.ts'
 import { createDirect } from '../../src/commands/direct.ts'
 import { createFacts } from '../../src/commands/facts.ts'
 import { createFirstResults } from '../../src/commands/first-results.ts'
@@ -92,6 +93,7 @@ export async function testStack (t: Teardown, { clock = Date.now, level = 'silen
     const recentRooms = createRecentRooms({ redis, clock })
     const access = createAccess({ log, clock })
     const passwords = createPasswords()
+    const marks = createMarks({ redis, keys, peopleKeys, publisher: createPublisher({ redis, keys, peopleKeys, metrics }), roomMax: 500, clock })
     const commands = createCommands({
       facts: createFacts(factSources({ store, log, access, passwords, limits: UNLIMITED, clock })),
       log,
@@ -133,7 +135,8 @@ export async function testStack (t: Teardown, { clock = Date.now, level = 'silen
       sessions,
       clock,
       limits: UNLIMITED,
-      marks: createMarks({ redis, keys, peopleKeys, publisher: createPublisher({ redis, keys, peopleKeys, metrics }), roomMax: 500, clock }),
+      marks,
+      counts: createCounts({ access, marks, log, store }),
       presenceLeases: createPresenceLeases({ redis, keys, peopleKeys, node: uuidv7(), leaseMs: 25_000, graceMs: 2000 }),
       metrics,
       logger: gatewayLogger,

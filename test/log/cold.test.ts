@@ -146,3 +146,21 @@ t.test(`a room that is cold costs Redis at most ${COLD_BYTES_MAX} bytes`, async 
   t.comment(`${bytes.toFixed(0)} bytes each, of ${COLD_ROOMS} rooms`)
   t.ok(bytes <= COLD_BYTES_MAX, `${bytes.toFixed(0)} bytes`)
 })
+
+t.test('trimming takes the mark of a deleted message with its delete, not before: its edits may still be in the stream', async t => {
+  const world = await open(t)
+  const { log, cold } = world
+  const room = await newRoom(log)
+  const said = (type: string, more: object) => ({ events: [{ event_id: randomUUID(), v: 1, data: JSON.stringify({ type, user_id: 'ada', timestamp: '2026-11-20T10:00:00.000Z', ...more }) }] })
+  await log.append(room, [unit('SECRET')]) // seq 2
+  for (let seq = 3; seq < 10; seq++) await log.append(room, [unit(`m${seq}`)])
+  await log.append(room, [unit('', said('edit', { message_seq: 2, content: 'SECRET' }))]) // 10
+  await log.append(room, [unit('', { ...said('delete', { message_seq: 2 }), patches: [['mark', 'deleted', '2', '']] })]) // 11
+  await log.append(room, [unit('end')])
+  const head = await headOf(world, room)
+  t.equal(await cold.trim(room, head, 8), 7)
+  t.notMatch(JSON.stringify(await log.read(room, 0, 100)), 'SECRET', 'the edit is a tombstone still')
+  t.same(await log.areDeleted([{ room_id: room, seq: 2 }, { room_id: room, seq: 3 }]), [true, false])
+  await cold.trim(room, head, 12)
+  t.same([...await log.deletedAfter(room, 0)], [], 'once its delete is out of the stream, all of it is in the archive only')
+})

@@ -10,7 +10,7 @@ import type { Queryable } from '../../src/store/pool.ts'
 export interface Model { rooms: object[], members: object[], messages: object[], message_edits: object[], reactions: object[], pins: object[] }
 
 interface MemberRow { room_id: string, user_id: string, role: string, joined_seq: number, joined_at: string | null, left_seq: number | null, left_at: string | null, muted_until: number, banned_until: number }
-interface MessageRow { room_id: string, seq: number, message_no: number, event_id: string, user_id: string, content: string, timestamp: string, client_id: string | null, reply_to: number | null, edited_at: string | null, deleted: boolean, deleted_by: string | null, thread: number | null, mentions: string[] | null, mentions_room: boolean, attachments: string | null, reacted: boolean }
+interface MessageRow { room_id: string, seq: number, message_no: number, author_no: number, event_id: string, user_id: string, content: string, timestamp: string, client_id: string | null, reply_to: number | null, edited_at: string | null, deleted: boolean, deleted_by: string | null, thread: number | null, mentions: string[] | null, mentions_room: boolean, attachments: string | null, reacted: boolean }
 interface Of { room_id: string, message_seq: number }
 
 const SETTINGS = ['topic', 'history', 'members_max', 'message_chars_max', 'slow_mode_s', 'archived'] as const
@@ -84,6 +84,7 @@ export function naiveHistory (logs: ReadonlyMap<string, readonly LogEvent[]>): M
             room_id,
             seq,
             message_no: room.messages,
+            author_no: [...messages.values()].filter(message => message.user_id === user_id).length + 1,
             event_id,
             user_id,
             content: rest.content,
