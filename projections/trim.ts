@@ -23,6 +23,7 @@ const ROOMS_MAX = 100_000
 const EVICTIONS_AT_A_TIME = 200
 /** Rooms of a partition that are in the way of others, being parked or not archived, at most. */
 const STAYING_MAX = 5000
+/** Rooms that are idle are looked for this often, or as often as rooms may be idle if that is less. */
 const EVICT_EVERY_MS = 10_000
 /** Advisory lock of the one who evicts: the letters `evic`. */
 const LOCK = 0x65766963
@@ -68,7 +69,7 @@ export function keepFrom (head: number, { events, eventsMax }: HotWindow, oldSeq
   return Math.max(byAge, head - Math.max(events, eventsMax), 0) + 1
 }
 
-export function startTrimming ({ store, cold, groups, partitions, window, evictMs, evictEveryMs = EVICT_EVERY_MS, archiveFault, clock, metrics, logger }: TrimOptions): Trimming {
+export function startTrimming ({ store, cold, groups, partitions, window, evictMs, evictEveryMs = Math.min(EVICT_EVERY_MS, evictMs), archiveFault, clock, metrics, logger }: TrimOptions): Trimming {
   const rooms = new Map<string, Room>()
   const due = new Set<string>()
   const stopping = new AbortController()

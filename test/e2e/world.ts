@@ -5,6 +5,8 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { PROJECTIONS } from '../../projections/live.ts'
+import { groupOf } from '../../projections/projection.ts'
 import { LOBBY_ID } from '../../src/domain/lobby.ts'
 import { createKeys } from '../../src/log/keys.ts'
 import type { RoomLog } from '../../src/log/log.ts'
@@ -123,14 +125,16 @@ export function createScene (t: Teardown, { store, log, urlOf }: { store: Store,
   const rooms = new Set<string>()
   let subscribers = 0
 
-  /** All events of a room, from the stream. */
+  /** All events of a room: from the stream, and what was trimmed from it, from the archive. */
   async function logOf (roomId: string) {
-    const events = []
+    const hot = []
     for (;;) {
-      const chunk = await log.read(roomId, events.at(-1)?.seq ?? 0, 1000)
-      events.push(...chunk)
-      if (chunk.length < 1000) return events
+      const chunk = await log.read(roomId, hot.at(-1)?.seq ?? 0, 1000)
+      hot.push(...chunk)
+      if (chunk.length < 1000) break
     }
+    const first = hot[0]?.seq ?? Infinity
+    return first === 1 ? hot : [...(await archiveOf(roomId)).filter(({ seq }) => seq < first), ...hot]
   }
 
   async function archiveOf (roomId: string) {
@@ -147,12 +151,12 @@ export function createScene (t: Teardown, { store, log, urlOf }: { store: Store,
     return rows
   }
 
-  /** Resolves when both projections have applied every event of the rooms under test. */
+  /** Resolves when all projections have applied every event of the rooms under test. */
   async function projected (timeoutMs = 20_000): Promise<void> {
     const { heads } = await log.heads([...rooms])
     await until(async () => {
       const at = await checkpoints()
-      return [...heads].every(([room, { seq }]) => ['archive_v1', 'history_v1'].every(projection => at.some(row => row.projection === projection && row.room_id === room && row.seq >= seq)))
+      return [...heads].every(([room, { seq }]) => PROJECTIONS.map(groupOf).every(projection => at.some(row => row.projection === projection && row.room_id === room && row.seq >= seq)))
     }, { timeoutMs, everyMs: 50, what: 'the projections to catch up' })
   }
 

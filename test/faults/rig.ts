@@ -32,7 +32,7 @@ export async function openRig (t: Teardown, { logLevel = 'warn' } = {}) {
     return proxy.port
   }
 
-  const common = { ...environment(servers), LOG_LEVEL: logLevel, NODE_COMPILE_CACHE: await compiled(), HEARTBEAT_MS: '2500', OUTBOX_BYTES_MAX: '65536' }
+  const common = { ...environment(servers), LOG_LEVEL: logLevel, NODE_COMPILE_CACHE: await compiled(), HEARTBEAT_MS: '2500', OUTBOX_BYTES_MAX: '65536', HOT_EVENTS: '20', HOT_S: '0', EVICT_S: '1' }
   async function open (kind: 'gateway' | 'projector', n: number): Promise<void> {
     const name = `${kind} ${n}`
     const redisUrl = new URL(servers.redisUrl)

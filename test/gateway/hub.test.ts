@@ -91,7 +91,7 @@ t.test('for who buffers events are kept, up to a bound; beyond it they read on f
   played.say(BUFFER_EVENTS + 1)
   t.equal(a.subscriber.state, 'catching up')
   played.say(BUFFER_EVENTS + 2)
-  t.equal(a.subscriber.buffer.length, BUFFER_EVENTS)
+  t.equal(a.subscriber.buffer.length, 0, 'it reads on from the log: nothing is kept for it')
   feed.buffer(a.subscriber)
   played.say(BUFFER_EVENTS + 3)
   t.same(a.subscriber.buffer.map(({ seq }) => seq), [BUFFER_EVENTS + 3], 'a new buffer begins after the position')
@@ -99,9 +99,11 @@ t.test('for who buffers events are kept, up to a bound; beyond it they read on f
   t.same(a.subscriber.buffer, [])
 })
 
-t.test('a reset comes after all that was delivered before it; who buffers is told to begin again', async t => {
+t.test('a reset comes after all that was delivered before it; everybody comes in again, for what let them in may be void', async t => {
   const { hub, played } = playedTail()
   const [live, buffering] = [listener(), listener()]
+  const parted: unknown[] = []
+  hub.onParted((subscriber, room, position) => { parted.push(subscriber === live.subscriber, room, position) })
   const feed = await hub.feed(ROOM)
   feed.live(live.subscriber)
   feed.buffer(buffering.subscriber)
@@ -111,9 +113,12 @@ t.test('a reset comes after all that was delivered before it; who buffers is tol
   played.say(2)
   await turnOfLoop()
   const texts = textsOf(Buffer.concat(live.pushed)).map(text => JSON.parse(text))
-  t.same(texts.map(({ seq }) => seq), [1, 2, 3, 1, 2])
+  t.same(texts.map(({ seq }) => seq), [1, 2, 3, 1], 'and nothing until it was asked again whether they may')
+  t.equal(live.subscriber.state, 'catching up')
+  t.same(parted, [true, ROOM, { seq: 1, chain: event(1).chain }])
   t.same(texts[3], { type: 'reset', room_id: ROOM, reason: 'parted', seq: 1, chain: event(1).chain })
   t.equal(buffering.subscriber.state, 'catching up')
+  t.same(buffering.subscriber.buffer, [], 'of the history that is void nothing is kept')
   t.same(buffering.subscriber.reset, { seq: 1, chain: event(1).chain })
   t.same(buffering.pushed, [])
 })
