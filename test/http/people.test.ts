@@ -77,8 +77,9 @@ t.test('passwords of any size are refused or wrong, and nothing breaks', async t
 
 t.test('when people were last seen only moves forward', async t => {
   const [one, two] = [await guest('seen'), await guest('seen too')]
-  const seen = async (id: string) => (await get(`/users/${id}`, one.access_token)).body.last_seen_at
+  const seen = async (id: string) => (await get(`/users/${id}/presence`, one.access_token)).body.last_seen_at
   t.equal(await seen(one.user.id), null)
+  t.notOk('last_seen_at' in (await get(`/users/${two.user.id}`, one.access_token)).body, 'presence tells it, and hides it from those who are blocked')
   const [early, late] = [new Date('2026-11-20T10:00:00.000Z'), new Date('2026-11-20T11:00:00.000Z')]
   await noteLastSeen(store, [[one.user.id, early], [one.user.id, late], [two.user.id, early], [uuidv7(), late]])
   t.equal(await seen(one.user.id), late.toISOString())
