@@ -21,7 +21,7 @@ import { BUFFER_EVENTS, resetFrame, type Feed, type Subscriber } from './hub.ts'
 import { wireFrame } from './outbox.ts'
 
 /** Events that are read at a time: at first, and at most, when they are small. */
-const CHUNK_EVENTS_FIRST = 50
+const CHUNK_EVENTS_FIRST = 128
 const CHUNK_EVENTS = 500
 /** What a chunk should come to: 500 messages of 8,000 characters would be 4 MB for each of many sockets that catch up. */
 const CHUNK_BYTES = 262_144
