@@ -1,5 +1,7 @@
 /** How far the projections are behind the log, seen from outside: heads from Redis, checkpoints from Postgres. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { PROJECTIONS as live } from '../projections/live.ts'
+import { groupOf } from '../projections/projection.ts'
 import { createKeys } from '../src/log/keys.ts'
 import { createRedisLog } from '../src/log/redis-log.ts'
 import { connectRedis } from '../src/log/redis.ts'
@@ -9,8 +11,8 @@ import { PARTITIONS, type Millrace } from './processes.ts'
 
 const POLL_MS = 25
 
-export const PROJECTIONS = ['archive_v1', 'history_v1'] as const
-export type Applied = Record<typeof PROJECTIONS[number], number>
+export const PROJECTIONS: readonly string[] = live.map(groupOf)
+export type Applied = Record<string, number>
 
 export async function openLag ({ redis: { url }, databaseUrl }: Millrace) {
   const logger = createLogger({ level: 'silent', role: 'bench' })
@@ -19,8 +21,8 @@ export async function openLag ({ redis: { url }, databaseUrl }: Millrace) {
   const log = createRedisLog({ redis, keys: createKeys(PARTITIONS), log: logger })
 
   async function applied (roomIds: readonly string[]): Promise<Applied> {
-    const { rows } = await store.query<{ projection: keyof Applied, applied: number }>('SELECT projection, sum(seq)::bigint AS applied FROM checkpoints WHERE room_id = ANY ($1::uuid[]) GROUP BY 1', [roomIds])
-    return { archive_v1: 0, history_v1: 0, ...Object.fromEntries(rows.map(({ projection, applied }) => [projection, Number(applied)])) }
+    const { rows } = await store.query<{ projection: string, applied: number }>('SELECT projection, sum(seq)::bigint AS applied FROM checkpoints WHERE room_id = ANY ($1::uuid[]) GROUP BY 1', [roomIds])
+    return { ...Object.fromEntries(PROJECTIONS.map(name => [name, 0])), ...Object.fromEntries(rows.map(({ projection, applied }) => [projection, Number(applied)])) }
   }
 
   return {
@@ -30,7 +32,7 @@ export async function openLag ({ redis: { url }, databaseUrl }: Millrace) {
       const { heads } = await log.heads(roomIds)
       return [...heads.values()].reduce((sum, { seq }) => sum + seq, 0)
     },
-    /** Waits until both have applied `events`; returns the milliseconds that each took, and what was seen on the way. */
+    /** Waits until all have applied `events`; returns the milliseconds that each took, and what was seen on the way. */
     async until (roomIds: readonly string[], events: number, timeoutMs: number) {
       const began = performance.now()
       const took: Partial<Applied> = {}
@@ -39,7 +41,7 @@ export async function openLag ({ redis: { url }, databaseUrl }: Millrace) {
         const now = await applied(roomIds)
         const ms = performance.now() - began
         seen.push({ ms, ...now })
-        for (const projection of PROJECTIONS) if (now[projection] >= events) took[projection] ??= ms
+        for (const projection of PROJECTIONS) if (now[projection]! >= events) took[projection] ??= ms
         if (PROJECTIONS.every(projection => took[projection] !== undefined)) return { took: took as Applied, seen }
         if (ms > timeoutMs) throw new Error(`after ${timeoutMs} ms the projections have ${JSON.stringify(now)} of ${events} events`)
         await sleep(POLL_MS)

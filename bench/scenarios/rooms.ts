@@ -1,4 +1,4 @@
-/** 250 rooms of 4 sockets: what a message costs where few hear it; without projectors, then with both projections running. */
+/** 250 rooms of 4 sockets: what a message costs where few hear it; without projectors, then with all projections running. */
 import type { Result } from '../results.ts'
 import { atLeast, atMost, oneOver, row } from '../results.ts'
 import type { ScenarioContext } from '../main.ts'
