@@ -23,7 +23,10 @@ t.test('people chat with the client', async t => {
   const room = ada.room(id)
   const seen: RoomEvent[] = []
   bobs.room(id).on('event', event => seen.push(event))
+  let live = false
+  bobs.room(id).on('live', () => { live = true })
   await room.join()
+  await until(() => live) // without a position, what was said before is not heard
 
   await t.test('what is done in a room arrives', async t => {
     const { seq } = await room.send('hello')
