@@ -134,7 +134,7 @@ t.test('one call gives a client what it needs to start: positions, then state', 
   t.same(body.positions.rooms[rooms[0]!], log.as_of)
 })
 
-t.test('the queries of unread and sync are as many for one room as for 60', async t => {
+t.test('the queries of unread, sync and the list of rooms are as many for one room as for 60', async t => {
   const ann = await person('many rooms')
   await create(ann.token)
   const { query } = stack.store
@@ -146,9 +146,9 @@ t.test('the queries of unread and sync are as many for one room as for 60', asyn
     t.equal((await get(path, ann.token)).status, 200)
     return asked
   }
-  const few = [await queries('/unread'), await queries('/sync'), await queries('/offline?device_id=phone')]
+  const few = [await queries('/unread'), await queries('/sync'), await queries('/offline?device_id=phone'), await queries('/rooms?limit=200')]
   for (let i = 0; i < 60; i++) await create(ann.token)
-  t.same([await queries('/unread'), await queries('/sync'), await queries('/offline?device_id=phone')], few)
+  t.same([await queries('/unread'), await queries('/sync'), await queries('/offline?device_id=phone'), await queries('/rooms?limit=200')], few)
 })
 
 t.test('when a device has read, the other ones are told what is left, on all nodes; of new messages they are not', async t => {
