@@ -208,8 +208,10 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
     if (room.doubts < 2) return 'parted'
     const { fenced, heads } = await log.heads([room.id])
     const head = heads.get(room.id)
-    // Fenced: conclude nothing, the sweep comes back. A log that ends before the hole has none; whether it parted, the sweep sees.
-    if (fenced || (code === 'hole' && (head === undefined || head.seq <= room.applied.seq))) drop(room.id)
+    // Fenced: conclude nothing, the sweep comes back. A log that ends before the hole has none; whether it parted, the sweep sees. Of a
+    // hole that was skipped, what is behind it comes with the archive, which may not be that far yet.
+    const waits = code === 'hole' && (head === undefined || head.seq <= room.applied.seq || (readArchive !== undefined && await holeAfter(store, room.id, room.applied.seq) !== undefined))
+    if (fenced || waits) drop(room.id)
     else await setAside(room, room.applied, code, event)
     return 'parted'
   }

@@ -304,10 +304,10 @@ export class Connection {
         this.outbox.send({ type: 'ack', ...refOf(frame), room_id: frame.room_id })
         break
       case 'typing':
-        this.#answerTaken(frame, this.#deps.typing.heard(this, frame.room_id, frame.active))
+        this.#answerTaken(frame, this.#deps.typing.heard(this, frame.room_id, frame.active), frame.room_id)
         break
       case 'read':
-        this.#answerTaken(frame, this.#deps.marks.read(this, frame.room_id, frame.seq!))
+        this.#answerTaken(frame, this.#deps.marks.read(this, frame.room_id, frame.seq!), frame.room_id)
         break
       case 'delivered':
         this.#answerTaken(frame, this.#deps.marks.delivered(this, frame.rooms))
@@ -320,8 +320,11 @@ export class Connection {
     }
   }
 
-  /** Answers a frame that appends nothing: `ack` once it was taken, or what stands against it. It counts as a command under way. */
-  #answerTaken (frame: { ref?: number | undefined, room_id?: string }, taken: Promise<Rejection | number | undefined>): void {
+  /**
+   * Answers a frame that appends nothing: `ack` once it was taken, or what stands against it. It counts as a command under way.
+   * @param roomId the room that the frame is about; of any other frame `room_id` is a field that nobody has checked
+   */
+  #answerTaken (frame: { ref?: number | undefined }, taken: Promise<Rejection | number | undefined>, roomId?: string): void {
     const { config, logger } = this.#deps
     this.#underWay += 1
     if (this.#underWay === config.COMMANDS_IN_FLIGHT_MAX) this.#hold()
@@ -332,7 +335,7 @@ export class Connection {
       if (this.#underWay === config.COMMANDS_IN_FLIGHT_MAX) this.#release()
       this.#underWay -= 1
       if (typeof answer === 'object') return this.#error(frame, answer)
-      if (frame.ref !== undefined) this.outbox.send({ type: 'ack', ref: frame.ref, room_id: frame.room_id, seq: answer }) // what is undefined is left out
+      if (frame.ref !== undefined) this.outbox.send({ type: 'ack', ref: frame.ref, room_id: roomId, seq: answer }) // what is undefined is left out
     })
   }
 

@@ -130,6 +130,18 @@ t.test('a resume of what is no room is refused: its key would become a key in Re
   for (const key of ['room', '', '*', '__proto__', 'constructor', `${NOWHERE}:log`, `${NOWHERE}\n`]) t.match(outcome(JSON.stringify({ type: 'hello', resume: { rooms: own(key, { seq: 1 }) } })), { code: 'bad_frame', field: 'resume.rooms' }, key)
 })
 
+t.test('a room_id that is no field of its frame is neither read nor sent back', async t => {
+  for (const [type, more] of [['delivered', { rooms: {} }], ['presence', { status: 'away' }]] as const) {
+    const { say } = played()
+    await say('{"type":"hello","token":"good"}')
+    for (const room_id of [{ a: 1 }, 7, ['x'], NOWHERE]) {
+      const [answer] = await say(JSON.stringify({ type, ref: 1, ...more, room_id }))
+      t.match(answer, { ref: 1 }, type)
+      t.notOk('room_id' in (answer as object))
+    }
+  }
+})
+
 t.test('unknown fields pass, and touch no prototype', async t => {
   for (const more of ['"__proto__":{"polluted":true}', '"constructor":{"prototype":{"polluted":true}}', '"later":[1,2,3]', '"type":"ping"']) t.match(outcome(`{"type":"ping","ref":1,${more}}`), { frame: { type: 'ping', ref: 1 } }, more)
   t.equal(({} as { polluted?: boolean }).polluted, undefined)
