@@ -8,7 +8,7 @@ if (process.channel !== undefined) {
   process.channel?.unref()
 }
 const options: StartOptions = { entry: fileURLToPath(new URL('stand-in-role.ts', import.meta.url)) }
-if (process.env.TEST_LIBRARY !== undefined) options.library = process.env.TEST_LIBRARY
+if (process.env.LAUNCHER_LIBRARY !== undefined) options.library = process.env.LAUNCHER_LIBRARY
 try {
   process.exitCode = await start(loadConfig(), options)
 } catch (error) {

@@ -180,7 +180,7 @@ t.test('as root, Postgres works from a data directory that its user cannot reach
   const library = mkdtempSync(join(BASE, 'millrace-library-'))
   chmodSync(library, 0o755)
   t.teardown(() => { rmSync(library, { recursive: true, force: true }) })
-  const open = launch(t, dataDir, { TEST_LIBRARY: library })
+  const open = launch(t, dataDir, { LAUNCHER_LIBRARY: library })
   await open.ready()
   signalProcess(open.id, 'SIGTERM')
   t.match(await open.ended(), { code: 0 })
@@ -188,7 +188,7 @@ t.test('as root, Postgres works from a data directory that its user cannot reach
 
   chmodSync(dirname(dataDir), 0o700) // the data that is there already moves
   for (const starts of [2, 3]) {
-    const shut = launch(t, dataDir, { TEST_LIBRARY: library })
+    const shut = launch(t, dataDir, { LAUNCHER_LIBRARY: library })
     await shut.ready()
     const place = /cannot reach \S+: the data of Postgres is in (\S+)$/m.exec(shut.out())?.[1] ?? ''
     t.equal(dirname(place), library)
@@ -198,7 +198,7 @@ t.test('as root, Postgres works from a data directory that its user cannot reach
     t.match(await shut.ended(), { code: 0 })
   }
   rmSync(dataDir, { recursive: true }) // a deleted data directory begins anew, and nothing is thrown away
-  const anew = launch(t, dataDir, { TEST_LIBRARY: library })
+  const anew = launch(t, dataDir, { LAUNCHER_LIBRARY: library })
   await anew.ready()
   t.match(anew.out(), /left data of Postgres behind: it was set aside as/)
   t.same((await askPostgres(findRunning(dataDir)?.database_url ?? '', 'SELECT count(*)::int AS n FROM starts')).rows, [{ n: 1 }])
