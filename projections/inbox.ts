@@ -4,11 +4,13 @@
  * all (`startInbox`) appends them in that order, each under a key made of what it tells, and marked as sent again: after a
  * crash in between, what is in the inbox already is found there [G2], and nothing is told twice.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Commands, Outcome } from '../src/commands/request.ts'
 import { ensureInbox } from '../src/commands/inbox.ts'
 import { SYSTEM_ID } from '../src/commands/lobby.ts'
 import { derivedUuid } from '../src/ids.ts'
 import type { RoomLog } from '../src/log/log.ts'
+import { whileAlone } from '../src/store/lock.ts'
 import type { Client, Queryable, Store } from '../src/store/pool.ts'
 import type { Logger } from '../src/telemetry/logging.ts'
 import { createColumns } from './columns.ts'
@@ -58,28 +60,11 @@ export function startInbox ({ store, log, commands, archived, hint, logger }: In
   async function run (): Promise<void> {
     while (!signal.aborted) {
       try {
-        await whileLocked()
+        await whileAlone(store, LOCK, async client => { while (!signal.aborted) if (await drain(client) < BATCH) await pause(PAUSE_MS) })
       } catch (error) {
         logger.warn({ reason: (error as Error).message }, 'inboxes wait: their news could not be read or appended')
       }
       await pause(AWAY_MS)
-    }
-  }
-
-  /** Works while this process holds the lock; the connection that holds it is its only one. */
-  async function whileLocked (): Promise<void> {
-    const client = await store.connect()
-    let broken: Error | undefined
-    try {
-      const { rows: [lock] } = await client.query<{ held: boolean }>('SELECT pg_try_advisory_lock($1) AS held', [LOCK])
-      if (lock?.held !== true) return
-      while (!signal.aborted) if (await drain(client) < BATCH) await pause(PAUSE_MS)
-      await client.query('SELECT pg_advisory_unlock($1)', [LOCK])
-    } catch (error) {
-      broken = error as Error
-      throw error
-    } finally {
-      client.release(broken)
     }
   }
 
@@ -117,16 +102,7 @@ export function startInbox ({ store, log, commands, archived, hint, logger }: In
   }
 
   async function pause (ms: number): Promise<void> {
-    await new Promise<void>(resolve => {
-      const timer = setTimeout(end, ms)
-      function end (): void {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', end)
-        resolve()
-      }
-      signal.addEventListener('abort', end)
-      if (signal.aborted) end()
-    })
+    await sleep(ms, undefined, { signal }).catch(() => {})
   }
 
   return {

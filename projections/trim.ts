@@ -8,6 +8,7 @@ import type { Position } from '../src/domain/position.ts'
 import type { Cold } from '../src/log/cold.ts'
 import type { Groups } from '../src/log/groups.ts'
 import { ARCHIVE } from '../src/store/archive.ts'
+import { whileAlone } from '../src/store/lock.ts'
 import type { Store } from '../src/store/pool.ts'
 import type { Logger } from '../src/telemetry/logging.ts'
 import type { Metrics } from '../src/telemetry/metrics.ts'
@@ -145,19 +146,7 @@ export function startTrimming ({ store, cold, groups, partitions, window, evictM
 
   /** One process of all does it at a time; it is safe if two do. */
   async function evict (): Promise<void> {
-    const client = await store.connect()
-    let broken: Error | undefined
-    try {
-      const { rows: [lock] } = await client.query<{ held: boolean }>('SELECT pg_try_advisory_lock($1) AS held', [LOCK])
-      if (lock?.held !== true) return
-      for (let partition = 0; partition < partitions && !signal.aborted; partition++) await evictIdle(partition)
-      await client.query('SELECT pg_advisory_unlock($1)', [LOCK])
-    } catch (error) {
-      broken = error as Error
-      throw error
-    } finally {
-      client.release(broken)
-    }
+    await whileAlone(store, LOCK, async () => { for (let partition = 0; partition < partitions && !signal.aborted; partition++) await evictIdle(partition) })
   }
 
   async function run (): Promise<void> {
