@@ -76,31 +76,11 @@ export async function isBlocked (db: Queryable, { by, user }: { by: string, user
   return row!.blocked
 }
 
-/** Who of the two has blocked the other: `a`: `a` has blocked `b`; `b`: the other way. */
-export async function blocksBetween (db: Queryable, a: string, b: string): Promise<{ readonly a: boolean, readonly b: boolean }> {
-  const { rows: [row] } = await db.query<{ a: boolean, b: boolean }>(`
-    SELECT EXISTS (SELECT FROM blocks WHERE user_id = $1 AND blocked_id = $2) AS a,
-           EXISTS (SELECT FROM blocks WHERE user_id = $2 AND blocked_id = $1) AS b`, [a, b])
-  return row!
-}
-
 /** Those of `others` between whom and this user there is a block, whoever made it. */
 export async function blockedAmong (db: Queryable, userId: string, others: readonly string[]): Promise<string[]> {
   const { rows } = await db.query<{ id: string }>(`
     SELECT blocked_id AS id FROM blocks WHERE user_id = $1 AND blocked_id = ANY ($2::uuid[])
      UNION
     SELECT user_id AS id FROM blocks WHERE blocked_id = $1 AND user_id = ANY ($2::uuid[])`, [userId, others])
-  return rows.map(({ id }) => id)
-}
-
-/** IDs of the users that this one lists as contacts, in the order of the IDs. */
-export async function contactsOf (db: Queryable, userId: string, limit: number): Promise<string[]> {
-  const { rows } = await db.query<{ id: string }>('SELECT contact_id AS id FROM contacts WHERE user_id = $1 ORDER BY contact_id LIMIT $2', [userId, limit])
-  return rows.map(({ id }) => id)
-}
-
-/** IDs of the users who list this one as a contact, in the order of the IDs. */
-export async function listedBy (db: Queryable, userId: string, limit: number): Promise<string[]> {
-  const { rows } = await db.query<{ id: string }>('SELECT user_id AS id FROM contacts WHERE contact_id = $1 ORDER BY user_id LIMIT $2', [userId, limit])
   return rows.map(({ id }) => id)
 }
