@@ -4,9 +4,9 @@
  */
 const LAYERS = [
   // each layer may import itself and any layer below it
-  ['entry', '^src/(main\\.ts|roles\\.ts|cli/)'],
+  ['entry', '^src/(main\\.ts|roles/|cli/)'],
   ['edges', '^(src/(gateway|http|jobs)/|projections/)'],
-  ['shell', '^src/(commands|auth|limits)/'],
+  ['shell', '^src/(commands|auth|limits|operations)/'],
   ['stores', '^src/(store|log)/'],
   ['base', '^src/(telemetry/|config\\.ts|lifecycle\\.ts|ids\\.ts|waiting-line\\.ts|version\\.ts)'],
   ['domain', '^src/domain/'],
@@ -47,6 +47,7 @@ module.exports = {
     { name: 'client-is-for-others', severity: 'error', from: { path: '^(src|projections)/', pathNot: '^src/client/' }, to: { path: '^src/client/' } },
     { name: 'no-tests-in-the-product', severity: 'error', from: { path: '^(src|projections)/' }, to: { path: '^(test|bench)/' } },
     { name: 'dev-is-for-entries-and-tests', severity: 'error', from: { path: '^(src|projections)/', pathNot: '^src/(cli|dev)/' }, to: { path: '^src/dev/' } },
+    { name: 'no-dev-dependencies-in-the-product', severity: 'error', from: { path: '^(src|projections)/', pathNot: '^src/dev/' }, to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'] } },
     door('ioredis-through-log', 'ioredis', '^src/(log|dev)/'),
     door('pg-through-the-pool', 'pg', '^src/(store/(pool|reader|migrate)\\.ts|dev/)'),
     door('jwt-in-auth-and-http', '@fastify/jwt', '^src/(auth|http)/'),

@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- fanout|rooms|idle|tail|projector|members|resume|storm|archive|drops|all`: runs scenarios, prints what they
+ * `npm run bench -- fanout|rooms|idle|tail|projector|members|resume|storm|archive|drops|rebuild|reads|web|all`: runs scenarios, prints what they
  * found, keeps it under `results/` with a chart of each, and writes the table into README.md. See there for the method.
  *
  *   --quick        a second of everything, small: shows that it runs, measures nothing, keeps nothing
@@ -23,10 +23,13 @@ import { fanout } from './scenarios/fanout.ts'
 import { idle } from './scenarios/idle.ts'
 import { members } from './scenarios/members.ts'
 import { projector } from './scenarios/projector.ts'
+import { reads } from './scenarios/reads.ts'
+import { rebuild } from './scenarios/rebuild.ts'
 import { resume } from './scenarios/resume.ts'
 import { rooms } from './scenarios/rooms.ts'
 import { storm } from './scenarios/storm.ts'
 import { tail } from './scenarios/tail.ts'
+import { web } from './scenarios/web.ts'
 
 export interface ScenarioContext {
   stage: Stage
@@ -35,7 +38,7 @@ export interface ScenarioContext {
   quick: boolean
 }
 
-const SCENARIOS = { fanout, rooms, idle, tail, projector, members, resume, storm, archive, drops }
+const SCENARIOS = { fanout, rooms, idle, tail, projector, members, resume, storm, archive, drops, rebuild, reads, web }
 type Name = keyof typeof SCENARIOS
 
 const say = (line: string): void => { process.stderr.write(`${line}\n`) }

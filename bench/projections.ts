@@ -9,7 +9,7 @@ import { openStore } from '../src/store/pool.ts'
 import { createLogger } from '../src/telemetry/logging.ts'
 import { PARTITIONS, type Millrace } from './processes.ts'
 
-const POLL_MS = 25
+const POLL_MS = 50
 
 export const PROJECTIONS: readonly string[] = live.map(groupOf)
 export type Applied = Record<string, number>
@@ -46,6 +46,14 @@ export async function openLag ({ redis: { url }, databaseUrl }: Millrace) {
         if (ms > timeoutMs) throw new Error(`after ${timeoutMs} ms the projections have ${JSON.stringify(now)} of ${events} events`)
         await sleep(POLL_MS)
       }
+    },
+    /** Throws unless the archive has exactly these events, and history all messages among them. */
+    async holds (roomIds: readonly string[], events: number): Promise<void> {
+      const { rows: [row] } = await store.query<{ archived: number, said: number, messages: number }>(`
+        SELECT count(*) AS archived, count(*) FILTER (WHERE type = 'message') AS said, (SELECT count(*) FROM messages WHERE room_id = ANY ($1::uuid[])) AS messages
+          FROM events
+         WHERE room_id = ANY ($1::uuid[])`, [roomIds])
+      if (row?.archived !== events || row.messages !== row.said) throw new Error(`of ${events} events the archive has ${row?.archived}, of ${row?.said} messages history has ${row?.messages}`)
     },
     async close () {
       redis.disconnect()

@@ -6,7 +6,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cells, figure, HEAD, ratioText, RESULTS, type Result, type Row } from './results.ts'
 
 const README = new URL('README.md', import.meta.url)
-const ORDER = ['fanout', 'rooms', 'idle', 'tail', 'projector', 'members', 'resume', 'storm', 'archive', 'drops']
+const ORDER = ['fanout', 'rooms', 'idle', 'tail', 'projector', 'members', 'resume', 'storm', 'archive', 'drops', 'rebuild', 'reads', 'web']
 const WIDTH = 860
 const LEFT = 270
 const BARS = 330

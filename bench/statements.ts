@@ -7,8 +7,9 @@ import { openStore } from '../src/store/pool.ts'
 import { createLogger } from '../src/telemetry/logging.ts'
 import type { Millrace } from './processes.ts'
 
-/** What holds events and positions of rooms. Asked for these, a gateway goes to the archive. */
+/** What holds events and positions of rooms. Asked for these, a gateway goes to the archive; but not where it asks, now and then, how far behind projections are. */
 const POSITIONS = /\b(events|room_state|member_state|checkpoints)\b/
+const LAG = /\b(parked_rooms|workers)\b|AS events, min\(created_at\)/
 const BEGINS = /^([\w-]*)\|\w+: {2}/
 const STATEMENT = /^millrace-gateway\|LOG: {2}(?:execute (?:<unnamed>|([^:]+)):|statement:) *(.*)$/
 
@@ -50,7 +51,7 @@ function count (log: string): Statements {
     while (i + 1 < lines.length && !BEGINS.test(lines[i + 1]!)) text += ` ${lines[++i]!.trim()}` // the lines of one statement
     const name = match[1] ?? text.trim().slice(0, 60)
     found.by[name] = (found.by[name] ?? 0) + 1
-    if (POSITIONS.test(text)) found.positions += 1
+    if (POSITIONS.test(text) && !LAG.test(text)) found.positions += 1
     else found.others += 1
   }
   return found

@@ -5,15 +5,20 @@
  * What a projection cannot apply is found by halving: first the rooms, then the events of the room, so everything before
  * the failing event is applied, every other room goes on, and the room is parked at exactly that event [G10]. Postgres
  * being away is not that: it is thrown, nothing has happened, and the caller tries the same batch again.
+ *
+ * An event that somebody has skipped by hand in this projection is left out, not even read, and the checkpoint moves over it:
+ * whenever the room is replayed under this version, it is left out again.
  */
 import { CorruptEvent, decodeEvent, type LogEvent } from '../src/log/codec.ts'
 import { LogFault } from '../src/log/log.ts'
 import type { Position } from '../src/domain/position.ts'
 import { isUnavailable, sqlStateOf, type Store } from '../src/store/pool.ts'
+import { skipKey, skippedEvents } from '../src/store/skipped.ts'
+import { liveVersion, NotLive, notLive } from '../src/store/versions.ts'
 import type { Logger } from '../src/telemetry/logging.ts'
 import { generationsOf, lockCheckpoints, moveCheckpoints } from './checkpoint.ts'
 import { park } from './park.ts'
-import { groupOf, type Projection, type RoomBatch } from './projection.ts'
+import { groupOf, type BatchEvent, type Projection, type RoomBatch } from './projection.ts'
 
 /** Consecutive events of one room; the first one chains onto `from`. */
 export interface Work {
@@ -45,9 +50,14 @@ export function createApplier ({ projection, store, logger }: { projection: Proj
 
   async function attempt (work: readonly Work[]): Promise<Outcome[]> {
     return await store.transaction(async tx => {
+      // A Postgres that crashes takes the end of what was committed with it, rows and checkpoints alike, and the archive has it all (ADR 14).
+      if (projection.source === 'archive') await tx.query('SET LOCAL synchronous_commit = off')
       const checkpoints = await lockCheckpoints(tx, group, work.map(({ room_id }) => room_id))
       // Asked when the checkpoints are locked: a reconciliation that begins from here on waits for them, and sees what is written here.
       const generations = await generationsOf(tx, work.map(({ partition }) => partition))
+      // Likewise: a rebuild that puts tables of another version in place of these locks the checkpoints first.
+      const live = await liveVersion(tx, projection.name)
+      if (live !== undefined && live !== projection.version) throw notLive(projection.name, projection.version, live)
       const outcomes: Outcome[] = []
       const fit: Work[] = []
       for (const room of work) {
@@ -57,10 +67,11 @@ export function createApplier ({ projection, store, logger }: { projection: Proj
         else fit.push(room)
       }
       if (fit.length === 0) return outcomes
-      const batch = fit.map(batchOf)
+      const skipped = await skippedEvents(tx, group, fit.map(({ room_id }) => room_id))
+      const batch = fit.map(room => batchOf(room, skipped)).filter(({ events }) => events.length > 0)
       const moves = fit.map(({ room_id, from, entries }) => ({ room_id, from, to: placeOf(entries.at(-1)!) }))
       await moveCheckpoints(tx, group, moves)
-      await projection.apply(tx, batch)
+      if (batch.length > 0) await projection.apply(tx, batch)
       moves.forEach(({ room_id, to }, i) => { outcomes.push({ room_id, status: 'applied', to, count: fit[i]!.entries.length }) })
       return outcomes
     })
@@ -104,8 +115,18 @@ export function createApplier ({ projection, store, logger }: { projection: Proj
 
 const placeOf = ({ seq, chain }: LogEvent): Position => ({ seq, chain })
 
-function batchOf ({ room_id, partition, entries }: Work): RoomBatch {
-  return { room_id, partition, events: entries.map(entry => ({ entry, event: decodeEvent(entry) })) }
+function batchOf ({ room_id, partition, entries }: Work, skipped: ReadonlySet<string>): RoomBatch {
+  const applied = skipped.size === 0 ? entries : entries.filter(({ seq }) => !skipped.has(skipKey(room_id, seq)))
+  return { room_id, partition, events: applied.map(decoded) }
+}
+
+/** What the archive hands on to projections of the same process is read once. Nothing changes an event. */
+const DECODED = new WeakMap<LogEvent, BatchEvent>()
+
+function decoded (entry: LogEvent): BatchEvent {
+  let item = DECODED.get(entry)
+  if (item === undefined) DECODED.set(entry, item = { entry, event: decodeEvent(entry) })
+  return item
 }
 
 /**
@@ -113,5 +134,5 @@ function batchOf ({ room_id, partition, entries }: Work): RoomBatch {
  * rights or tables that are missing (42501, 42P01) speak of the deployment, not of an event; parking every room would not help.
  */
 function isFault (error: unknown): boolean {
-  return error instanceof LogFault || isUnavailable(error) || /^(25|28|42501|42P01)/.test(sqlStateOf(error) ?? '')
+  return error instanceof LogFault || error instanceof NotLive || isUnavailable(error) || /^(25|28|42501|42P01)/.test(sqlStateOf(error) ?? '')
 }

@@ -9,8 +9,9 @@
 import type { StoredEvent } from '../src/domain/events.ts'
 import { CorruptEvent, tombstoneOf } from '../src/log/codec.ts'
 import type { Member, MetaField } from '../src/domain/room.ts'
+import { copyInto } from '../src/store/copy.ts'
 import type { Queryable } from '../src/store/pool.ts'
-import { createColumns } from './columns.ts'
+import { createColumns, createLines } from './columns.ts'
 import { foldRooms, pairKey, type RoomChange } from './fold.ts'
 import { queueTidings } from './inbox.ts'
 import type { Projection, RoomBatch } from './projection.ts'
@@ -20,6 +21,7 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** Events that are overwritten at a time; a message may have been edited any number of times. */
 const BLANKED_AT_ONCE = 500
+const EVENT_COLUMNS = ['room_id', 'seq', 'chain', 'event_id', 'user_id', 'type', 'v', 'timestamp', 'client_id', 'data', 'session_id', 'message_seq'] as const
 /** Fields of `meta` that have columns of their own. */
 const COLUMNS: readonly string[] = ['kind', 'name', 'topic', 'history'] satisfies MetaField[]
 
@@ -27,6 +29,7 @@ export const archive: Projection = {
   name: 'archive',
   version: 1,
   tables: ['events', 'room_state', 'member_state'],
+  rebuildable: false,
   async apply (tx, batch) {
     await insertEvents(tx, batch)
     await blankDeleted(tx, batch)
@@ -63,21 +66,14 @@ export async function replaceState (tx: Queryable, roomId: string, meta: Readonl
 }
 
 async function insertEvents (tx: Queryable, batch: readonly RoomBatch[]): Promise<void> {
-  const columns = createColumns(12)
+  const lines = createLines()
   for (const { room_id, events } of batch) {
     for (const { entry, event } of events) {
       if (!UUID.test(entry.event_id)) throw new CorruptEvent(`the event at seq ${entry.seq} has the ID ${JSON.stringify(entry.event_id)}, which is no lower-case UUID`)
-      columns.add(room_id, entry.seq, entry.chain, entry.event_id, event.user_id, event.type, entry.v, event.timestamp, event.client_id, entry.data, entry.by, aboutOf(event))
+      lines.add(room_id, entry.seq, entry.chain, entry.event_id, event.user_id, event.type, entry.v, event.timestamp, event.client_id, entry.data, entry.by, aboutOf(event))
     }
   }
-  await tx.query({
-    name: 'archive_events',
-    text: `
-    INSERT INTO events (room_id, seq, chain, event_id, user_id, type, v, timestamp, client_id, data, session_id, message_seq)
-    SELECT *
-      FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::int[], $8::timestamptz[], $9::text[], $10::json[], $11::text[], $12::bigint[])`,
-    values: columns.parameters(),
-  })
+  await copyInto(tx, 'events', EVENT_COLUMNS, lines.chunks())
 }
 
 /** The message that an edit or a delete is about; the archive keeps odd ones too. */
@@ -137,14 +133,14 @@ async function blankDeleted (tx: Queryable, batch: readonly RoomBatch[]): Promis
   }
 }
 
-/** Only this code knows how a tombstone is written, so that the text is the one that is read from the stream. */
-async function blank (tx: Queryable, rows: readonly Archived[]): Promise<void> {
+/** Leaves only tombstones of these; returns of how many. Only this code knows how one is written, so that the text is the one that is read from the stream. */
+export async function blank (tx: Queryable, rows: readonly Archived[]): Promise<number> {
   const columns = createColumns(3)
   for (const { room_id, seq, data } of rows) {
     const event = JSON.parse(data) as Record<string, unknown>
     if ('content' in event && event.deleted !== true) columns.add(room_id, seq, JSON.stringify(tombstoneOf(event)))
   }
-  if (columns.rows === 0) return
+  if (columns.rows === 0) return 0
   await tx.query({
     name: 'archive_blank',
     text: `
@@ -155,6 +151,7 @@ async function blank (tx: Queryable, rows: readonly Archived[]): Promise<void> {
        AND events.seq = tombstone.seq`,
     values: columns.parameters(),
   })
+  return columns.rows
 }
 
 async function records (tx: Queryable, pairs: ReadonlyArray<readonly [string, string]>): Promise<Map<string, Member>> {

@@ -5,6 +5,7 @@
  */
 import { START, type Position } from '../src/domain/position.ts'
 import type { Queryable } from '../src/store/pool.ts'
+import { liveVersion, notLive } from '../src/store/versions.ts'
 import { createColumns } from './columns.ts'
 
 interface Row { room_id: string, seq: number, chain: string }
@@ -34,6 +35,7 @@ export async function checkpointsIn (db: Queryable, group: string, partitions: r
 /**
  * Makes sure that each room has a checkpoint, at the start where there was none, and returns them all. In a transaction of
  * its own: a checkpoint at 0 says the same as none, and so no lock on a new row is held while others are waited for.
+ * None is made for a version whose tables have been replaced: then it throws NotLive.
  */
 export async function openCheckpoints (db: Queryable, group: string, rooms: ReadonlyArray<{ readonly id: string, readonly partition: number }>): Promise<Map<string, Position>> {
   const found = await checkpointsOf(db, group, rooms.map(({ id }) => id))
@@ -44,9 +46,17 @@ export async function openCheckpoints (db: Queryable, group: string, rooms: Read
     INSERT INTO checkpoints (projection, room_id, partition, seq, chain)
     SELECT $1, room_id, partition, $2, $3
       FROM unnest($4::uuid[], $5::int[]) AS missing (room_id, partition)
+     WHERE (SELECT live_group($1)) = $1
      ORDER BY room_id
         ON CONFLICT DO NOTHING`, [group, START.seq, START.chain, ...missing.parameters()])
-  return await checkpointsOf(db, group, rooms.map(({ id }) => id))
+  const made = await checkpointsOf(db, group, rooms.map(({ id }) => id))
+  if (rooms.some(({ id }) => !made.has(id))) await refuse(db, group)
+  return made
+}
+
+async function refuse (db: Queryable, group: string): Promise<never> {
+  const [, name = group, version] = /^(.*)_v(\d+)$/.exec(group) ?? []
+  throw notLive(name, Number(version), await liveVersion(db, name) ?? 0)
 }
 
 /** Locks the checkpoints of these rooms until the transaction ends, and returns them. */

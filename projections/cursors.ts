@@ -59,8 +59,16 @@ export function startCursors ({ store, streams, partitions, owner, leaseMs, idle
     owner,
     leaseMs,
     logger,
-    onChange: () => { metrics.leases.set({ projection: CURSORS }, leases.held().size) },
+    onChange: noteLeases,
   })
+
+  let served = 0
+  function noteLeases (): void {
+    const { size } = leases.held()
+    metrics.leases.set({ projection: CURSORS }, size)
+    if (size !== served) metrics.leaseMoves.inc({ projection: CURSORS, direction: size > served ? 'gained' : 'lost' }, Math.abs(size - served))
+    served = size
+  }
 
   /** Returns how many entries it took out. */
   async function turn (): Promise<number> {
@@ -83,6 +91,7 @@ export function startCursors ({ store, streams, partitions, owner, leaseMs, idle
   }
 
   async function run (): Promise<void> {
+    metrics.projectionFaults.inc({ projection: CURSORS }, 0)
     while (!signal.aborted) {
       let pauseMs = FAULT_MS
       try {

@@ -4,8 +4,9 @@
  * that has nothing to write is left out: a batch of messages costs one.
  */
 import { foldMessages, type Edit, type MessageChanges } from '../src/domain/messages.ts'
+import { copyInto } from '../src/store/copy.ts'
 import type { Queryable } from '../src/store/pool.ts'
-import { createColumns } from './columns.ts'
+import { createColumns, createLines } from './columns.ts'
 import { saveTallies } from './history-tallies.ts'
 import type { RoomBatch } from './projection.ts'
 
@@ -23,51 +24,65 @@ export async function saveMessages (tx: Queryable, batch: readonly RoomBatch[]):
   await deleteMessages(tx, rooms)
 }
 
+/** Deleted messages that were not sent in the same run: they are tallied, and their place and author are left. */
+export async function dropMessages (tx: Queryable, rooms: readonly RoomMessages[]): Promise<void> {
+  await saveTallies(tx, rooms)
+  await deleteMessages(tx, rooms)
+}
+
 const listed = (ids: readonly string[] | undefined): string | undefined => ids === undefined || ids.length === 0 ? undefined : `{${ids.join(',')}}`
+
+const MESSAGE_COLUMNS = ['room_id', 'seq', 'message_no', 'author_no', 'event_id', 'user_id', 'timestamp', 'client_id', 'reply_to', 'thread', 'content', 'edited_at', 'mentions', 'mentions_room', 'attachments', 'deleted', 'deleted_by'] as const
 
 /** Messages as they are at the end of the batch. */
 async function insertMessages (tx: Queryable, rooms: readonly RoomMessages[]): Promise<void> {
-  const columns = createColumns(17)
+  const numbers = await numbersOf(tx, rooms)
+  const lines = createLines()
+  let author = 0
   for (const { room_id, changes: { sent, edits, deleted } } of rooms) {
-    let nth = 0
-    const nthOf = new Map<string, number>() // of each author
+    const authors = new Map<string, Numbers>()
+    let messageNo = 0
     for (const { seq, event_id, event } of sent.values()) {
       const { user_id, timestamp, client_id, reply_to, thread } = event
-      const authorNth = (nthOf.get(user_id) ?? 0) + 1
-      nthOf.set(user_id, authorNth)
-      const place = [room_id, seq, ++nth, authorNth, event_id, user_id, timestamp, client_id, reply_to, thread] as const
+      let own = authors.get(user_id)
+      if (own === undefined) authors.set(user_id, own = numbers[author++]!)
+      const place = [room_id, seq, own.messages + ++messageNo, ++own.author_no, event_id, user_id, timestamp, client_id, reply_to, thread] as const
       if (deleted.has(seq)) {
-        columns.add(...place, '', undefined, undefined, 'false', undefined, 'true', deleted.get(seq))
+        lines.add(...place, '', undefined, undefined, 'false', undefined, 'true', deleted.get(seq))
         continue
       }
       const edit = edits.get(seq)?.at(-1)
       const { content, mentions, mentions_room = false } = edit ?? event
-      columns.add(...place, content, edit?.timestamp, listed(mentions), String(mentions_room), event.attachments === undefined ? undefined : JSON.stringify(event.attachments), 'false', undefined)
+      lines.add(...place, content, edit?.timestamp, listed(mentions), String(mentions_room), event.attachments === undefined ? undefined : JSON.stringify(event.attachments), 'false', undefined)
     }
   }
-  if (columns.rows === 0) return
-  // What an author wrote last is looked up by a range, not by equality: then no plan goes back through all messages of a large room.
-  await tx.query({
-    name: 'history_messages',
+  await copyInto(tx, 'messages', MESSAGE_COLUMNS, lines.chunks())
+}
+
+/** How many messages a room, and an author in it, had before the batch. */
+interface Numbers { readonly messages: number, author_no: number }
+
+/**
+ * Of each room and each author in it, in the order in which they come. What an author wrote last is looked up by a range, not by equality:
+ * then no plan goes back through all messages of a large room.
+ */
+async function numbersOf (tx: Queryable, rooms: readonly RoomMessages[]): Promise<Numbers[]> {
+  const columns = createColumns(2)
+  for (const { room_id, changes: { sent } } of rooms) {
+    for (const user of new Set([...sent.values()].map(({ event }) => event.user_id))) columns.add(room_id, user)
+  }
+  if (columns.rows === 0) return []
+  const { rows } = await tx.query<Numbers>({
+    name: 'history_numbers',
     text: `
-    WITH sent AS (
-         SELECT *
-           FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::uuid[], $6::uuid[], $7::timestamptz[], $8::text[], $9::bigint[], $10::bigint[],
-                       $11::text[], $12::timestamptz[], $13::text[], $14::boolean[], $15::json[], $16::boolean[], $17::uuid[])
-                AS sent (room_id, seq, nth, author_nth, event_id, user_id, timestamp, client_id, reply_to, thread, content, edited_at, mentions, mentions_room, attachments, deleted, deleted_by)
-    ), authors AS MATERIALIZED (
-         SELECT room_id, user_id, (SELECT author_no FROM messages WHERE messages.room_id = sent.room_id AND messages.user_id BETWEEN sent.user_id AND sent.user_id ORDER BY messages.user_id DESC, messages.seq DESC LIMIT 1) AS messages
-           FROM sent
-          WHERE author_nth = 1
-    )
-    INSERT INTO messages (room_id, seq, message_no, author_no, event_id, user_id, timestamp, client_id, reply_to, thread, content, edited_at, mentions, mentions_room, attachments, deleted, deleted_by)
-    SELECT sent.room_id, sent.seq, coalesce(rooms.messages, 0) + sent.nth, coalesce(authors.messages, 0) + sent.author_nth, sent.event_id, sent.user_id, sent.timestamp, sent.client_id, sent.reply_to, sent.thread,
-           sent.content, sent.edited_at, sent.mentions::uuid[], sent.mentions_room, sent.attachments, sent.deleted, sent.deleted_by
-      FROM sent
-      LEFT JOIN rooms ON rooms.id = sent.room_id
-      LEFT JOIN authors ON authors.room_id = sent.room_id AND authors.user_id = sent.user_id`,
+    SELECT coalesce(rooms.messages, 0) AS messages,
+           coalesce((SELECT author_no FROM messages WHERE messages.room_id = author.room_id AND messages.user_id BETWEEN author.user_id AND author.user_id ORDER BY messages.user_id DESC, messages.seq DESC LIMIT 1), 0) AS author_no
+      FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS author (room_id, user_id, nth)
+      LEFT JOIN rooms ON rooms.id = author.room_id
+     ORDER BY author.nth`,
     values: columns.parameters(),
   })
+  return rows
 }
 
 /** What messages said before each edit. Before the first edit of an older message, that is in its row: this comes before `editMessages`. */

@@ -12,7 +12,9 @@ import type { Projection } from './projection.ts'
 export const history: Projection = {
   name: 'history',
   version: 1,
+  source: 'archive',
   tables: ['rooms', 'members', 'messages', 'message_edits', 'reactions', 'pins', 'deleted_tallies', 'message_mentions'],
+  lookups: ['messages_user'],
   async apply (tx, batch) {
     await saveMessages(tx, batch) // before the rooms: it numbers messages from the counts that they have
     const changes = await foldRooms(batch, async pairs => await records(tx, pairs))

@@ -1,5 +1,5 @@
 /**
- * The intake of a projector: which rooms have news, and their next events, verified to chain onto the checkpoint and kept in
+ * The intake of a projector: the next events of rooms that have news (`news.ts`), verified to chain onto the checkpoint and kept in
  * order until they are applied. Nothing is acknowledged before it is committed.
  *
  *              open: group set to the checkpoint
@@ -8,12 +8,14 @@
  *       │  └── caught up ──── fetch ◀─────────────────┘ (read from the stream, else the archive; trimmed, stolen, deleted)
  *       └── a fault, another worker, a doubt
  *
+ * A projection that follows the archive has no group: its rooms are fetched from there once, and what the archive commits is then offered.
+ *
  * A room that does not chain on, or whose next event neither store has, is looked at twice, from a checkpoint read anew, and
  * never while its partition is fenced; then it is parked as `parted` or `hole`.
  */
 import { chainOf } from '../src/log/chain.ts'
 import type { LogEvent } from '../src/log/codec.ts'
-import { GroupMissing, type Groups } from '../src/log/groups.ts'
+import { GroupMissing } from '../src/log/groups.ts'
 import type { RoomLog } from '../src/log/log.ts'
 import type { Position } from '../src/domain/position.ts'
 import type { Store } from '../src/store/pool.ts'
@@ -22,12 +24,18 @@ import type { Logger } from '../src/telemetry/logging.ts'
 import type { Metrics } from '../src/telemetry/metrics.ts'
 import type { Outcome, Work } from './apply.ts'
 import { generationsOf, openCheckpoints } from './checkpoint.ts'
-import { park } from './park.ts'
-import { isRoomId, NEWS_MAX, type Sweep } from './sweep.ts'
+import { createLeftOut } from './left-out.ts'
+import { createNews } from './news.ts'
+import { settleAll, type Source } from './source.ts'
+import { isRoomId, type Sweep } from './sweep.ts'
 
 /** Rooms that one turn reads; few with more events each make cheaper transactions than many with one. */
 export const ROOMS_PER_READ = 256
 const EVENTS_PER_ROOM_MIN = 4
+/** Events handed on by the archive that are held until they are applied; more are read from it. All who follow it hold the same ones. */
+const OFFERED_EVENTS_MAX = 16_000
+/** Text of one batch, in characters, give or take one room's share of it. */
+const BATCH_CHARS_MAX = 8_000_000
 /** Rooms remembered; beyond that, idle ones are forgotten and opened anew when they have news. */
 const ROOMS_KNOWN_MAX = 50_000
 
@@ -54,25 +62,20 @@ interface Deps {
   /** Name and version of the projection. */
   readonly group: string
   readonly store: Store
-  readonly groups: Groups
+  readonly source: Source
   readonly log: RoomLog
-  /** Events of any age; absent for the archive itself. */
-  readonly readArchive?: ((roomId: string, after: number, limit: number) => Promise<LogEvent[]>) | undefined
-  readonly consumer: string
+  /** It is the archive itself: what it lacks, nobody has. */
+  readonly isArchive: boolean
   readonly metrics: Metrics
   readonly logger: Logger
 }
 
-export type Intake = ReturnType<typeof createIntake>
-
-export function createIntake ({ group, store, groups, log, readArchive, consumer, metrics, logger }: Deps) {
+export function createIntake ({ group, store, source, log, isArchive, metrics, logger }: Deps) {
   const rooms = new Map<string, Room>()
   /** Rooms that have, or may have, something to read or to apply; the longest waiting first. */
   const work = new Map<string, Room>()
-  const parked = new Map<string, { partition: number, attempts: number }>()
-  const attemptsBefore = new Map<string, number>()
-  const cursors = new Map<number, number>()
-  const dirty = new Set<number>()
+  const leftOut = createLeftOut({ group, store, metrics, logger })
+  const news = createNews(source, note)
   let acking: Promise<unknown> = Promise.resolve()
 
   const tailOf = (room: Room): Position => room.queue.at(-1) ?? room.applied
@@ -83,7 +86,7 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
   }
 
   function note (id: string, partition: number, want = 0): void {
-    if (parked.has(id) || !cursors.has(partition)) return
+    if (leftOut.has(id) || !news.serves(partition)) return
     if (!isRoomId(id)) { logger.warn({ projection: group, partition, room_id: id.slice(0, 100) }, 'what is listed as a room has no room ID'); return }
     let room = rooms.get(id)
     if (room === undefined) {
@@ -95,24 +98,6 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
     work.set(id, room)
   }
 
-  async function listen (): Promise<void> {
-    const ringing = [...dirty]
-    await settleAll(ringing.map(async partition => {
-      const cursor = cursors.get(partition)
-      dirty.delete(partition)
-      if (cursor === undefined) return
-      try {
-        const news = await groups.news(partition, cursor, NEWS_MAX)
-        cursors.set(partition, news.cursor)
-        for (const id of news.rooms) note(id, partition)
-        if (news.rooms.length === NEWS_MAX) dirty.add(partition)
-      } catch (error) {
-        dirty.add(partition)
-        throw error
-      }
-    }))
-  }
-
   async function open (closed: readonly Room[]): Promise<void> {
     if (closed.length === 0) return
     const generations = await generationsOf(store, closed.map(({ partition }) => partition)) // before anything is read
@@ -120,7 +105,7 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
     await settleAll(closed.map(async room => {
       const at = checkpoints.get(room.id)!
       try {
-        room.stream = await groups.open(room.id, group, consumer, at.seq)
+        room.stream = await source.open(room.id, at.seq)
       } catch (error) {
         // No stream at all but something else: no waiting mends that, and one room must not hold up the others.
         if (!/^WRONGTYPE/.test((error as Error).message)) throw error
@@ -146,7 +131,7 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
       }
       room.want = Math.max(room.want, event.seq)
       if (event.seq !== tail.seq + 1) return 'hole'
-      if (event.chain !== chainOf(tail.chain, event.event_id)) return await doubt(room, 'parted', event)
+      if (!followsOn(tail, event)) return await doubt(room, 'parted', event)
       room.queue.push(event)
       tail = event
     }
@@ -159,7 +144,7 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
     await settleAll([...byPartition.values()].map(async part => {
       let events
       try {
-        events = await groups.read(part.map(({ id }) => id), group, consumer, count)
+        events = await source.read(part.map(({ id }) => id), count)
       } catch (error) {
         // The entries may be on their way to us all the same: opening sets the group back to where we are.
         for (const room of part) room.source = 'closed'
@@ -180,21 +165,32 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
     }))
   }
 
-  async function fetch (room: Room, count: number): Promise<void> {
-    const after = tailOf(room)
-    let events = await log.read(room.id, after.seq, count)
-    const beyond = events.length > 0
-    // The stream first: what is trimmed from it meanwhile is in the archive.
-    if (events[0]?.seq !== after.seq + 1 && readArchive !== undefined) events = await readArchive(room.id, after.seq, count)
-    if (events[0]?.seq === after.seq + 1) {
+  async function fetch (chosen: readonly Room[], count: number): Promise<void> {
+    if (chosen.length === 0) return
+    const places = chosen.map(room => ({ room, id: room.id, after: tailOf(room).seq }))
+    for (const room of chosen) room.more = !source.follows // what is offered meanwhile says again that there is more
+    try {
+      const { events, seen } = await source.fetch(places, count)
+      await settleAll(places.map(async ({ room, after }) => { await takeFetched(room, after, events.get(room.id) ?? [], { count, seen: seen.has(room.id) }) }))
+    } catch (error) {
+      for (const room of chosen) room.more = true
+      throw error
+    }
+  }
+
+  async function takeFetched (room: Room, after: number, events: readonly LogEvent[], { count, seen }: { count: number, seen: boolean }): Promise<void> {
+    if (events[0]?.seq === after + 1) {
       await enqueue(room, events)
-    } else if (readArchive !== undefined && events[0] !== undefined && await holeAfter(store, room.id, after.seq) === events[0].seq - 1) {
+      if (events.length === count) room.more = true
+    } else if (!isArchive && events[0] !== undefined && await holeAfter(store, room.id, after) === events[0].seq - 1) {
       // Somebody has skipped this hole in the archive: what is behind it follows on nothing.
       room.queue.push(events[0])
       await enqueue(room, events.slice(1))
-    } else if (beyond || events.length > 0 || room.want > after.seq) {
+      room.more = true
+    } else if (seen || events.length > 0 || (!source.follows && room.want > after)) {
+      room.more = true
       await doubt(room, 'hole')
-    } else {
+    } else if (!source.follows) {
       room.source = 'closed'
       if (!room.stream) room.more = false
     }
@@ -210,37 +206,20 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
     const head = heads.get(room.id)
     // Fenced: conclude nothing, the sweep comes back. A log that ends before the hole has none; whether it parted, the sweep sees. Of a
     // hole that was skipped, what is behind it comes with the archive, which may not be that far yet.
-    const waits = code === 'hole' && (head === undefined || head.seq <= room.applied.seq || (readArchive !== undefined && await holeAfter(store, room.id, room.applied.seq) !== undefined))
+    const waits = code === 'hole' && (head === undefined || head.seq <= room.applied.seq || (!isArchive && await holeAfter(store, room.id, room.applied.seq) !== undefined))
     if (fenced || waits) drop(room.id)
     else await setAside(room, room.applied, code, event)
     return 'parted'
   }
 
-  async function setAside ({ id, partition }: Pick<Room, 'id' | 'partition'>, at: Position, error_code: 'parted' | 'hole' | 'corrupt', event?: LogEvent): Promise<void> {
-    const seq = at.seq + 1
-    const error = {
-      corrupt: 'the key of the log holds no stream',
-      hole: `neither the log nor the archive has the event at seq ${seq}`,
-      parted: `the log has another history than the one applied up to seq ${at.seq} (chain ${at.chain})`,
-    }[error_code]
-    const attempts = (attemptsBefore.get(id) ?? 0) + 1
-    if (await park(store, { projection: group, room_id: id, partition, at, seq, event_id: event?.event_id ?? null, error, error_code, attempts })) {
-      logger.error({ projection: group, room_id: id, seq, error_code }, `${error}; the room is parked`)
-      if (error_code === 'parted') metrics.parted.inc({ where: 'projector' })
-      leaveOut(id, partition, attempts)
-    }
-    drop(id)
-  }
-
-  function leaveOut (id: string, partition: number, attempts: number): void {
-    parked.set(id, { partition, attempts })
-    metrics.parked.set({ projection: group }, parked.size)
-    drop(id)
+  async function setAside (room: Pick<Room, 'id' | 'partition'>, at: Position, code: 'parted' | 'hole' | 'corrupt', event?: LogEvent): Promise<void> {
+    await leftOut.setAside(room, at, code, event)
+    drop(room.id)
   }
 
   function ack (upTo: Map<string, number[]>): void {
     // Late or lost acknowledgements cost memory in Redis until the room is opened again, nothing else.
-    acking = Promise.all([acking, groups.ack(group, upTo)]).catch(error => { logger.debug({ reason: (error as Error).message }, 'applied entries were not acknowledged') })
+    acking = Promise.all([acking, source.ack(upTo)]).catch(error => { logger.debug({ reason: (error as Error).message }, 'applied entries were not acknowledged') })
   }
 
   function forgetIdle (): void {
@@ -252,48 +231,49 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
   }
 
   return {
-    ring (partition: number): void { dirty.add(partition) },
-
-    /** Begins to serve partitions: what comes from now on is heard; what was there before, the next sweep finds. */
-    async gain (partitions: readonly number[]): Promise<void> {
-      const counters = await Promise.all(partitions.map(async partition => await groups.counter(partition)))
-      partitions.forEach((partition, i) => { cursors.set(partition, counters[i]!) })
-    },
+    ring: news.ring,
+    gain: news.gain,
 
     lose (partition: number): void {
-      cursors.delete(partition)
-      dirty.delete(partition)
+      news.lose(partition)
+      leftOut.lose(partition)
       for (const [id, room] of rooms) if (room.partition === partition) drop(id)
-      for (const [id, room] of parked) if (room.partition === partition) parked.delete(id)
     },
 
     /** Takes in what a sweep of these partitions found. */
-    async take (partitions: readonly number[], { behind, off, parked: nowParked }: Sweep): Promise<void> {
-      const swept = new Set(partitions)
-      const still = new Set(nowParked.map(({ room_id }) => room_id))
-      for (const [id, { partition, attempts }] of parked) {
-        if (!swept.has(partition) || still.has(id)) continue
-        parked.delete(id) // somebody retries it
-        attemptsBefore.set(id, attempts)
-      }
-      for (const { room_id, partition, attempts } of nowParked) {
-        if (!parked.has(room_id)) leaveOut(room_id, partition, attempts)
-      }
-      metrics.parked.set({ projection: group }, parked.size)
+    async take (partitions: readonly number[], { behind, off, parked }: Sweep): Promise<void> {
+      for (const id of leftOut.take(partitions, parked)) drop(id)
       for (const { id, partition, head } of behind) {
         if ((rooms.get(id)?.applied.seq ?? 0) >= head) drop(id) // its checkpoint was taken back
         note(id, partition, head)
       }
       for (const { id, partition, at, head } of off) {
-        if (parked.has(id) || !cursors.has(partition)) continue
+        if (leftOut.has(id) || !news.serves(partition)) continue
         logger.error({ projection: group, room_id: id, applied: at, head }, 'the log does not have what was applied')
         await setAside({ id, partition }, at, 'parted')
       }
     },
 
+    /** What the archive has just committed of rooms, each following on its last. Held as far as there is room for it, else read later. */
+    offer (committed: ReadonlyArray<{ readonly room_id: string, readonly partition: number, readonly entries: readonly LogEvent[] }>): void {
+      let held = this.held
+      for (const { room_id, partition, entries } of committed) {
+        const [first] = entries
+        if (first === undefined || leftOut.has(room_id)) continue
+        const room = rooms.get(room_id)
+        if (room === undefined || room.source === 'closed' || held >= OFFERED_EVENTS_MAX || !followsOn(tailOf(room), first)) {
+          note(room_id, partition, entries.at(-1)!.seq)
+          continue
+        }
+        room.queue.push(...entries)
+        held += entries.length
+        work.set(room_id, room)
+      }
+    },
+
     /** The next events, at most `budget`. Reads only as much as is missing. Throws faults; nothing is lost by them. */
     async gather (budget: number): Promise<Work[]> {
-      if (dirty.size > 0) await listen()
+      if (news.rang) await news.listen()
       let buffered = 0
       const chosen: Room[] = []
       for (const room of work.values()) {
@@ -305,21 +285,23 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
         const count = Math.max(EVENTS_PER_ROOM_MIN, Math.ceil((budget - buffered) / chosen.length))
         await open(chosen.filter(room => room.source === 'closed' && room.queue.length === 0))
         await readGroups(chosen.filter(room => room.source === 'group'), count)
-        await settleAll(chosen.filter(room => room.source === 'fetch').map(async room => await fetch(room, count)))
+        await fetch(chosen.filter(room => room.source === 'fetch'), count)
       }
       forgetIdle()
 
       const batch: Work[] = []
       let left = budget
+      let chars = 0
       for (const room of work.values()) {
-        if (left === 0) break
+        if (left === 0 || chars >= BATCH_CHARS_MAX) break
         if (room.queue.length === 0) {
           if (!room.more) work.delete(room.id)
           continue
         }
         const entries = room.queue.slice(0, left)
         left -= entries.length
-        batch.push({ room_id: room.id, partition: room.partition, from: room.applied, entries, attempts: attemptsBefore.get(room.id) ?? 0, generation: room.generation })
+        for (const { data } of entries) chars += data.length
+        batch.push({ room_id: room.id, partition: room.partition, from: room.applied, entries, attempts: leftOut.attempts(room.id), generation: room.generation })
       }
       return batch
     },
@@ -332,7 +314,10 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
         const room = rooms.get(outcome.room_id)
         const { entries, partition, attempts } = works.get(outcome.room_id)!
         if (outcome.status !== 'elsewhere' && outcome.count > 0) done.set(outcome.room_id, entries.slice(0, outcome.count).map(({ seq }) => seq))
-        if (outcome.status === 'parked') leaveOut(outcome.room_id, partition, attempts + 1)
+        if (outcome.status === 'parked') {
+          leftOut.add(outcome.room_id, partition, attempts + 1)
+          drop(outcome.room_id)
+        }
         if (room === undefined || outcome.status === 'parked') continue
         if (outcome.status === 'elsewhere') {
           room.queue = []
@@ -343,7 +328,7 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
         room.queue.splice(0, outcome.count)
         room.applied = outcome.to
         room.doubts = 0
-        attemptsBefore.delete(room.id)
+        leftOut.goesOn(room.id)
         work.delete(room.id)
         if (room.more || room.queue.length > 0) work.set(room.id, room) // behind those that wait longer
       }
@@ -361,18 +346,19 @@ export function createIntake ({ group, store, groups, log, readArchive, consumer
     },
 
     /** Whether a turn of the loop would find something. */
-    get busy (): boolean { return dirty.size > 0 || work.size > 0 },
+    get busy (): boolean { return news.rang || work.size > 0 },
+    /** Events that were read, or handed on, and wait to be applied. */
+    get held (): number {
+      let held = 0
+      for (const { queue } of work.values()) held += queue.length
+      return held
+    },
     /** Rooms that wait to be read or applied. */
     get waiting (): number { return work.size },
-    get parked (): number { return parked.size },
+    get parked (): number { return leftOut.size },
     /** Resolves when acknowledgements under way have been answered. */
     flushed: async () => { await acking },
   }
 }
 
-/** Waits for all, then throws the first failure: nothing is left running behind a caller that tries again. */
-async function settleAll (promises: ReadonlyArray<Promise<unknown>>): Promise<void> {
-  for (const result of await Promise.allSettled(promises)) {
-    if (result.status === 'rejected') throw result.reason
-  }
-}
+const followsOn = (tail: Position, event: LogEvent): boolean => event.seq === tail.seq + 1 && event.chain === chainOf(tail.chain, event.event_id)

@@ -15,6 +15,7 @@ interface RoomChanges { readonly room_id: string, readonly changes: MessageChang
 export const mentions: Projection = {
   name: 'mentions',
   version: 1,
+  source: 'archive',
   tables: ['mentions', 'mentions_deleted'],
   async apply (tx, batch) {
     const rooms = batch.map(({ room_id, events }) => ({ room_id, changes: foldMessages(events) }))
@@ -25,6 +26,12 @@ export const mentions: Projection = {
   async forget (tx, roomIds) {
     for (const table of ['mentions', 'mentions_deleted']) await tx.query(`DELETE FROM ${table} WHERE room_id = ANY ($1::uuid[])`, [roomIds])
   },
+}
+
+/** Deleted messages that were not sent in the same run name nobody any more. */
+export async function dropMentions (tx: Queryable, rooms: readonly RoomChanges[]): Promise<void> {
+  await noteDeleted(tx, rooms)
+  await removeNamed(tx, rooms)
 }
 
 interface Naming { readonly timestamp: string, readonly mentions?: readonly string[] | undefined, readonly mentions_room?: boolean | undefined }

@@ -4,34 +4,10 @@
  * other projections; nothing of it is lost.
  */
 import type { Position } from '../src/domain/position.ts'
+import type { ParkedRoom } from '../src/store/parked.ts'
 import type { Queryable } from '../src/store/pool.ts'
 
-export interface ParkedRoom {
-  /** Name and version of the projection. */
-  readonly projection: string
-  readonly room_id: string
-  readonly partition: number
-  /** First event that is not applied. */
-  readonly seq: number
-  /** As the log has it; null where there is no such event. */
-  readonly event_id: string | null
-  readonly error: string
-  /** SQLSTATE, `corrupt`, `bug`, `parted` or `hole`. */
-  readonly error_code: string
-  readonly parked_at: Date
-  readonly attempts: number
-}
-
-/** Parked rooms, of one projection or of all, oldest first. */
-export async function listParked (db: Queryable, { projection, limit = 1000 }: { projection?: string | undefined, limit?: number } = {}): Promise<ParkedRoom[]> {
-  const { rows } = await db.query<ParkedRoom>(`
-    SELECT projection, room_id, partition, seq, event_id, error, error_code, parked_at, attempts
-      FROM parked_rooms
-     WHERE $1::text IS NULL OR projection = $1
-     ORDER BY parked_at, projection, room_id
-     LIMIT $2`, [projection ?? null, limit])
-  return rows
-}
+export { listParked, type ParkedRoom } from '../src/store/parked.ts'
 
 /** Parked rooms of some partitions: what a worker leaves out. */
 export async function parkedIn (db: Queryable, group: string, partitions: readonly number[]): Promise<Array<Pick<ParkedRoom, 'room_id' | 'partition' | 'seq' | 'attempts'>>> {

@@ -33,7 +33,7 @@ export async function takeBack ({ store, log, replayed }: Deps, room: Archived, 
     await undelete(tx, log, room_id, fork.seq)
     await tx.query('DELETE FROM inbox_pending WHERE room_id = $1 AND seq > $2', [room_id, fork.seq])
     await tx.query('DELETE FROM skipped WHERE room_id = $1 AND to_seq > $2', [room_id, fork.seq])
-    await clampMarks(tx, room_id, fork.seq)
+    await clampMarks(tx, [{ room_id, seq: fork.seq }])
     await foldAnew(tx, room_id, fork)
     await moveCheckpoints(tx, ARCHIVE, [{ room_id, from: at, to: fork }])
     let again = 0
@@ -63,9 +63,15 @@ async function setAside (tx: Queryable, roomId: string, forkSeq: number): Promis
   return rowCount ?? 0
 }
 
-/** Nobody has read what does not stand; another event may take its place, and that is unread. */
-async function clampMarks (tx: Queryable, roomId: string, forkSeq: number): Promise<void> {
-  await tx.query('UPDATE marks SET seq = $2 WHERE room_id = $1 AND seq > $2', [roomId, forkSeq])
+/** Nobody has read what does not stand; another event may take its place, and that is unread. Returns how many marks were beyond. */
+export async function clampMarks (db: Queryable, ends: ReadonlyArray<{ readonly room_id: string, readonly seq: number }>): Promise<number> {
+  const { rowCount } = await db.query(`
+    UPDATE marks
+       SET seq = room.seq
+      FROM unnest($1::uuid[], $2::bigint[]) AS room (room_id, seq)
+     WHERE marks.room_id = room.room_id
+       AND marks.seq > room.seq`, [ends.map(({ room_id }) => room_id), ends.map(({ seq }) => seq)])
+  return rowCount ?? 0
 }
 
 /** A delete that does not stand has blanked what does: as far as the stream still has the text, the archive gets it back. */

@@ -28,8 +28,18 @@ export interface Projection {
   readonly name: string
   /** Moves when the tables must be filled anew. */
   readonly version: number
+  /**
+   * Where its events come from: the room logs, in a consumer group of its own (the default), or the archive, which hands on what it has
+   * committed. Reading the log again costs Redis and the projector as much as writing the rows; what need not be as fresh as the archive goes without.
+   * Nor does it wait for the disk when it commits: what a crash of Postgres takes of its rows it takes of their checkpoints, and the archive has the events.
+   */
+  readonly source?: 'log' | 'archive'
   /** The tables that `apply` writes. */
   readonly tables: readonly string[]
+  /** Indexes besides keys that `apply` itself looks things up by. A rebuild makes all others when it has filled the tables. */
+  readonly lookups?: readonly string[]
+  /** False where filling the tables anew would lose something, or do something twice. */
+  readonly rebuildable?: false
   /**
    * Writes the rows of the batch, each room at most once in it, by set-based SQL. Called inside a transaction that has moved the rooms' checkpoints.
    * What it throws (Postgres being away aside) parks the room that it is about [G10].

@@ -13,17 +13,19 @@
  * Rooms of which the archive has nothing and that Redis lost are gone without a trace. A room that a projector has parked because
  * histories parted without a fence (a master that was frozen woke up) has its partition fenced, and goes the same way.
  */
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cold } from '../src/log/cold.ts'
 import type { Fence } from '../src/log/fence.ts'
 import type { RoomLog } from '../src/log/log.ts'
+import type { MarkClamp } from '../src/log/mark-clamp.ts'
 import { ARCHIVE } from '../src/store/archive.ts'
 import type { Client, Store } from '../src/store/pool.ts'
 import type { Logger } from '../src/telemetry/logging.ts'
 import type { Metrics } from '../src/telemetry/metrics.ts'
 import { checkpointPages, checkpointsOf, raiseGeneration } from './checkpoint.ts'
 import { compareRooms, type Archived, type Deviant } from './compare.ts'
-import { replay, roomsOff, takeBack } from './parted.ts'
+import { clampMarks, replay, roomsOff, takeBack } from './parted.ts'
 import { groupOf, type Projection } from './projection.ts'
 
 /** First key of the advisory locks; the second is the partition. */
@@ -49,6 +51,8 @@ export interface Found {
   rooms_replayed: number
   /** Rooms of which neither has what follows the archive's checkpoint. */
   rooms_holed: number
+  /** Marks that were beyond the end of their room's log: what comes there now nobody has read. */
+  marks_clamped: number
 }
 
 export interface Reconciled extends Found {
@@ -75,6 +79,7 @@ export interface ReconcilerOptions {
   log: RoomLog
   cold: Cold
   fence: Fence
+  marks: MarkClamp
   /** Projections besides the archive that can be replayed. */
   replayed: readonly Projection[]
   /** All partitions are 0 … this − 1. */
@@ -86,10 +91,10 @@ export interface ReconcilerOptions {
 /** Also names the rooms, for the line that tells of it. */
 interface Finding extends Found { readonly rooms: Set<string> }
 
-const nothing = (): Found => ({ events_missing: 0, rooms_missing: 0, rooms_parted: 0, events_parted: 0, rooms_replayed: 0, rooms_holed: 0 })
+const nothing = (): Found => ({ events_missing: 0, rooms_missing: 0, rooms_parted: 0, events_parted: 0, rooms_replayed: 0, rooms_holed: 0, marks_clamped: 0 })
 const FOUND = Object.keys(nothing()) as Array<keyof Found>
 
-export function createReconciler ({ store, log, cold, fence, replayed, partitions, logger, metrics }: ReconcilerOptions): Reconciler {
+export function createReconciler ({ store, log, cold, fence, marks, replayed, partitions, logger, metrics }: ReconcilerOptions): Reconciler {
   const replayable = replayed.filter(({ forget }) => forget !== undefined)
 
   /** Takes the locks of those partitions that nobody has in hand; all of them, if it is to wait. */
@@ -109,12 +114,21 @@ export function createReconciler ({ store, log, cold, fence, replayed, partition
     await raiseGeneration(client, partition)
     for await (const page of checkpointPages(client, ARCHIVE, partition, ROOMS_PER_PAGE)) {
       await putRight(client, page, finding)
+      finding.marks_clamped += await clampPage(client, page)
       onCompared(page.length)
     }
     for (const projection of replayable) {
       for await (const page of checkpointPages(client, groupOf(projection), partition, ROOMS_PER_PAGE)) await replayOff(projection, page, finding)
     }
     return finding
+  }
+
+  /** Of all rooms: marks may have been ahead of what the archive had, and a loss need not reach back to that. */
+  async function clampPage (client: Client, page: readonly Archived[]): Promise<number> {
+    const ids = page.map(({ room_id }) => room_id)
+    const clamped = await marks.clamp(ids)
+    const { heads } = await log.heads(ids)
+    return clamped + await clampMarks(client, [...heads].map(([room_id, { seq }]) => ({ room_id, seq })))
   }
 
   /** Compares a page of rooms and acts on what deviates, again where something moved meanwhile. */
@@ -199,17 +213,22 @@ export function createReconciler ({ store, log, cold, fence, replayed, partition
   }
 
   /** Compares these partitions, and lifts the fence of each when it is done. */
-  async function reconcileAll (client: Client, mine: readonly number[], replids: ReadonlyMap<number, string>, onCompared: (rooms: number) => void): Promise<{ lifted: number[], sum: Found }> {
+  async function reconcileAll (client: Client, mine: readonly number[], replids: ReadonlyMap<number, string>, onCompared: (rooms: number) => void): Promise<{ lifted: number[], gone: Set<number>, sum: Found }> {
     const sum = nothing()
     const lifted: number[] = []
+    const gone = new Set<number>() // fences that somebody else has lifted meanwhile
+    const token = `reconciling ${randomUUID()}`
     for (const partition of mine) {
+      const held = await fence.hold(partition, replids.get(partition)!, token)
+      if (held === 'lifted') gone.add(partition)
+      if (held !== 'held') continue
       const finding = await reconcilePartition(client, partition, onCompared)
       report(partition, finding)
       for (const field of FOUND) sum[field] += finding[field]
-      if (await fence.lift(partition, replids.get(partition)!)) lifted.push(partition)
+      if (await fence.lift(partition, replids.get(partition)!, token)) lifted.push(partition)
     }
     metrics.eventsMissing.set(sum.events_missing)
-    return { lifted, sum }
+    return { lifted, gone, sum }
   }
 
   return {
@@ -230,8 +249,8 @@ export function createReconciler ({ store, log, cold, fence, replayed, partition
           for (const partition of every) await fence.raise(partition)
           fenced = await fence.fencedPartitions()
         }
-        const { lifted, sum } = await reconcileAll(client, mine.filter(partition => fenced.has(partition)), fenced, onCompared)
-        const left = [...fenced.keys()].filter(partition => !lifted.includes(partition))
+        const { lifted, gone, sum } = await reconcileAll(client, mine.filter(partition => fenced.has(partition)), fenced, onCompared)
+        const left = [...fenced.keys()].filter(partition => !lifted.includes(partition) && !gone.has(partition))
         metrics.partitionsFenced.set(left.length)
         logger.info({ lifted: lifted.length, left: left.length, ...sum }, 'fenced partitions were compared with the archive')
         return { lifted, left, ...sum }

@@ -5,8 +5,9 @@
  */
 import { foldMessages, type MessageChanges } from '../src/domain/messages.ts'
 import { facetOf, hasOf, tsvectorOf } from '../src/domain/search.ts'
+import { copyInto } from '../src/store/copy.ts'
 import type { Queryable } from '../src/store/pool.ts'
-import { createColumns } from './columns.ts'
+import { createColumns, createLines } from './columns.ts'
 import type { Projection } from './projection.ts'
 
 interface RoomChanges { readonly room_id: string, readonly changes: MessageChanges }
@@ -14,6 +15,7 @@ interface RoomChanges { readonly room_id: string, readonly changes: MessageChang
 export const search: Projection = {
   name: 'search',
   version: 1,
+  source: 'archive',
   tables: ['search_messages'],
   async apply (tx, batch) {
     const rooms = batch.map(({ room_id, events }) => ({ room_id, changes: foldMessages(events) }))
@@ -28,25 +30,17 @@ export const search: Projection = {
 
 /** Messages as they are at the end of the batch; those that it deleted again never had words. */
 async function insertWords (tx: Queryable, rooms: readonly RoomChanges[]): Promise<void> {
-  const columns = createColumns(6)
+  const lines = createLines()
   for (const { room_id, changes: { sent, edits, deleted } } of rooms) {
     for (const { seq, event } of sent.values()) {
       if (deleted.has(seq)) continue
       const { content, mentions, mentions_room } = edits.get(seq)?.at(-1) ?? event
       const { user_id, timestamp, attachments } = event
       const facets = [facetOf.room(room_id), facetOf.user(user_id), ...hasOf({ content, mentions, mentions_room, attachments }).map(facetOf.has)]
-      columns.add(room_id, seq, user_id, timestamp, String(attachments !== undefined), tsvectorOf(content, facets))
+      lines.add(room_id, seq, user_id, timestamp, String(attachments !== undefined), tsvectorOf(content, facets))
     }
   }
-  if (columns.rows === 0) return
-  await tx.query({
-    name: 'search_messages',
-    text: `
-    INSERT INTO search_messages (room_id, seq, user_id, timestamp, attached, words)
-    SELECT sent.*
-      FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::timestamptz[], $5::boolean[], $6::tsvector[]) AS sent (room_id, seq, user_id, timestamp, attached, words)`,
-    values: columns.parameters(),
-  })
+  await copyInto(tx, 'search_messages', ['room_id', 'seq', 'user_id', 'timestamp', 'attached', 'words'], lines.chunks())
 }
 
 /** Of edited messages from before the batch: what author and attachments add to the words is known to the row alone. */
@@ -71,7 +65,8 @@ async function moveWords (tx: Queryable, rooms: readonly RoomChanges[]): Promise
   })
 }
 
-async function removeWords (tx: Queryable, rooms: readonly RoomChanges[]): Promise<void> {
+/** Of deleted messages that were not sent in the same run. */
+export async function removeWords (tx: Queryable, rooms: readonly RoomChanges[]): Promise<void> {
   const columns = createColumns(2)
   for (const { room_id, changes: { sent, deleted } } of rooms) for (const seq of deleted.keys()) if (!sent.has(seq)) columns.add(room_id, seq)
   if (columns.rows === 0) return

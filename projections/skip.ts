@@ -1,9 +1,13 @@
 /**
- * Skipping a hole: events that neither Redis nor the archive has, because Postgres was restored from a backup older than what
- * Redis still keeps. By hand only, and recorded (`skipped`): whoever resumes across it is told that something is gone.
+ * Skipping by hand, where nothing else helps. Recorded (`skipped`: what, who, when, why), and shown by `millrace verify`.
  *
- * The archive goes on with all that the log still has, and takes the room's state from Redis as it is now: a ban among what is gone
- * still holds. Other projections follow by themselves, with the first event behind the hole; what was in it they do not know.
+ * A hole: events that neither Redis nor the archive has, because Postgres was restored from a backup older than what Redis still
+ * keeps. Whoever resumes across it is told that something is gone. The archive goes on with all that the log still has, and takes the
+ * room's state from Redis as it is now: a ban among what is gone still holds. Other projections follow by themselves, with the first
+ * event behind the hole; what was in it they do not know.
+ *
+ * A poisonous event: one that a projection cannot apply. It stays in the log, in the archive and in the other projections; this one
+ * leaves it out, now and whenever it is replayed under this version. A new version tries it again: it may be what was mended.
  */
 import type { Position } from '../src/domain/position.ts'
 import { memberFrom } from '../src/commands/room-hashes.ts'
@@ -12,6 +16,7 @@ import type { Cold } from '../src/log/cold.ts'
 import type { RoomHashes, RoomLog } from '../src/log/log.ts'
 import { ARCHIVE } from '../src/store/archive.ts'
 import type { Queryable, Store } from '../src/store/pool.ts'
+import { versionOf } from '../src/store/skipped.ts'
 import { archive, replaceState } from './archive.ts'
 import { lockCheckpoints, moveCheckpoints } from './checkpoint.ts'
 
@@ -19,12 +24,18 @@ import { lockCheckpoints, moveCheckpoints } from './checkpoint.ts'
 const EVENTS_MAX = 200_000
 const APPLIED_AT_ONCE = 1000
 
-export interface Skipped {
+export interface SkippedHole {
   /** First and last event that is missing. */
   readonly from: number
   readonly to: number
   /** Events behind the hole that were archived with it. */
   readonly applied: number
+}
+
+/** Who skips, and why, for the record. */
+export interface Skipper {
+  readonly by: string
+  readonly reason?: string | undefined
 }
 
 interface Deps { readonly store: Store, readonly log: RoomLog, readonly cold: Cold }
@@ -35,7 +46,7 @@ export class NotSkipped extends Error {
 }
 
 /** Lets the archive go on behind the hole that its room is parked at. Throws NotSkipped, and faults of Redis and Postgres. */
-export async function skipHole ({ store, log, cold }: Deps, roomId: string): Promise<Skipped> {
+export async function skipHole ({ store, log, cold }: Deps, roomId: string, { by, reason }: Skipper): Promise<SkippedHole> {
   return await store.transaction(async tx => {
     const { rows: [parked] } = await tx.query<{ partition: number }>(`
       SELECT partition
@@ -54,9 +65,38 @@ export async function skipHole ({ store, log, cold }: Deps, roomId: string): Pro
     await takeState(tx, roomId, to, state)
     await moveCheckpoints(tx, ARCHIVE, [{ room_id: roomId, from: at, to }])
     const hole = { from: at.seq + 1, to: (events[0]?.seq ?? to.seq + 1) - 1 }
-    await tx.query('INSERT INTO skipped (projection, room_id, from_seq, to_seq) VALUES ($1, $2, $3, $4)', [ARCHIVE, roomId, hole.from, hole.to])
+    await tx.query('INSERT INTO skipped (projection, room_id, from_seq, to_seq, skipped_by, reason) VALUES ($1, $2, $3, $4, $5, $6)', [ARCHIVE, roomId, hole.from, hole.to, by, reason ?? null])
     await tx.query("DELETE FROM parked_rooms WHERE room_id = $1 AND error_code = 'hole'", [roomId]) // of every projection: they follow
     return { ...hole, applied: events.length }
+  })
+}
+
+/**
+ * Lets a projection go on behind the one event that its room is parked at. A running projector takes it up with its next sweep.
+ * The archive skips no event that is there: everything else is made of it. Throws NotSkipped, and faults of Postgres.
+ * @param group name and version of the projection
+ * @returns the seq that was skipped
+ */
+export async function skipEvent (store: Store, group: string, roomId: string, { by, reason }: Skipper): Promise<number> {
+  if (group === ARCHIVE) throw new NotSkipped(`${ARCHIVE} skips holes only: every other read model is made of it.`)
+  return await store.transaction(async tx => {
+    const { rows: [parked] } = await tx.query<{ seq: number, event_id: string | null, error_code: string }>(`
+      SELECT seq, event_id, error_code
+        FROM parked_rooms
+       WHERE projection = $1
+         AND room_id = $2
+         FOR UPDATE`, [group, roomId])
+    if (parked === undefined) throw new NotSkipped(`Room ${roomId} is not parked in ${group}.`)
+    const { seq, event_id, error_code } = parked
+    if (error_code === 'hole') throw new NotSkipped(`Room ${roomId} is parked at a hole: skip it in ${ARCHIVE}, and ${group} follows by itself.`)
+    if (event_id === null || error_code === 'parted') throw new NotSkipped(`Room ${roomId} is not parked at an event that could be left out (${error_code}).`)
+    await tx.query(`
+      INSERT INTO skipped (projection, room_id, from_seq, to_seq, event_id, skipped_by, reason)
+      VALUES ($1, $2, $3, $3, $4, $5, $6)
+          ON CONFLICT (projection, room_id, from_seq) DO UPDATE
+         SET event_id = excluded.event_id, skipped_by = excluded.skipped_by, reason = excluded.reason, skipped_at = now()`, [versionOf(group), roomId, seq, event_id, by, reason ?? null])
+    await tx.query('DELETE FROM parked_rooms WHERE projection = $1 AND room_id = $2', [group, roomId])
+    return seq
   })
 }
 

@@ -8,7 +8,7 @@ import type { Fence } from '../src/log/fence.ts'
 import type { RoomLog } from '../src/log/log.ts'
 import { ARCHIVE } from '../src/store/archive.ts'
 import type { Queryable } from '../src/store/pool.ts'
-import { holeAfter, listHoles } from '../src/store/skipped.ts'
+import { holeAfter, listSkipped, type Skipped } from '../src/store/skipped.ts'
 import { checkpointsOf } from './checkpoint.ts'
 import { compareRooms, type Archived, type Deviant } from './compare.ts'
 import { listParked } from './park.ts'
@@ -23,7 +23,7 @@ export interface Finding {
   /**
    * `chain`: an event's chain is not what follows from those before it. `hole`: events are missing. `checkpoint`: a room's end is not where
    * the archive's checkpoint says. `log`: Redis has less, or another history. `fenced`: a partition waits to be reconciled. `parted`: events of
-   * a history that does not stand. `parked`: a projection stands still there. `skipped`: a hole that somebody skipped by hand.
+   * a history that does not stand. `parked`: a projection stands still there. `skipped`: a hole, or an event of one projection, that somebody skipped by hand.
    */
   readonly kind: 'chain' | 'hole' | 'checkpoint' | 'log' | 'fenced' | 'parted' | 'parked' | 'skipped'
   readonly room_id?: string
@@ -31,7 +31,7 @@ export interface Finding {
   readonly text: string
 }
 
-/** A hole that was skipped is known: it says nothing new. */
+/** What was skipped is known: it says nothing new. */
 export const isTrouble = ({ kind }: Finding): boolean => kind !== 'skipped'
 
 export interface Walked { rooms: number, events: number }
@@ -142,7 +142,10 @@ async function * listSetAside ({ db }: Deps, room: string | undefined): AsyncGen
   for (const { projection, room_id, seq, error_code, error } of await listParked(db, { limit: LISTED_MAX })) {
     if (room === undefined || room === room_id) yield { kind: 'parked', room_id, seq, text: `parked in ${projection} at seq ${seq}: ${error_code}: ${error}` }
   }
-  for (const { room_id, from_seq, to_seq, skipped_at } of await listHoles(db, { roomId: room, limit: LISTED_MAX })) {
-    yield { kind: 'skipped', room_id, seq: from_seq, text: `seq ${from_seq} to ${to_seq} were skipped by hand on ${skipped_at.toISOString()}` }
-  }
+  for (const skipped of await listSkipped(db, { roomId: room, limit: LISTED_MAX })) yield { kind: 'skipped', room_id: skipped.room_id, seq: skipped.from_seq, text: skippedText(skipped) }
+}
+
+function skippedText ({ projection, from_seq, to_seq, event_id, skipped_by, reason, skipped_at }: Skipped): string {
+  const what = event_id === null ? `seq ${from_seq} to ${to_seq} were skipped` : `seq ${from_seq} (event ${event_id}) was skipped in ${projection}`
+  return `${what} by hand on ${skipped_at.toISOString()}${skipped_by === null ? '' : ` by ${skipped_by}`}${reason === null ? '' : `: ${reason}`}`
 }

@@ -18,6 +18,8 @@ export const ConfigSchema = Type.Object({
   HOST: Type.String({ description: 'Address the gateway listens on.', default: '127.0.0.1' }),
   PORT: whole('TCP port of HTTP and WebSocket; 0 takes a free one.', 8080, 0, 65535),
   TRUST_PROXY: text('Load balancers whose X-Forwarded-For is believed: a comma-separated list of their addresses and CIDR ranges, or how many stand in a row if the last has a private address; without it nobody’s is.'),
+  TLS_CERT: text('Path of a PEM file with the certificate, and those of its issuers behind it, for https and wss by the gateway itself; read again when it changes. Without it, http and ws: for behind a proxy that ends TLS.'),
+  TLS_KEY: text('Path of a PEM file with the private key of that certificate, not encrypted.'),
   DATA_DIR: Type.String({ description: 'Where `npm start` keeps Redis, Postgres and the secrets that it made.', default: '.data' }),
   REDIS_URL: text('redis:// or rediss:// URL; without it `npm start` runs a private Redis.', { pattern: '^rediss?://.+' }),
   DATABASE_URL: text('postgres:// URL; without it `npm start` runs an embedded Postgres.', { pattern: '^postgres(ql)?://.+' }),
@@ -31,6 +33,7 @@ export const ConfigSchema = Type.Object({
   AUTH_CLAIM_NAME: Type.String({ description: 'Claim of that issuer’s tokens that becomes the user name of a new user.', default: 'preferred_username' }),
   LOG_LEVEL: word('Least severe log line that is written; `npm start` writes from `warn` on unless this is set.', 'info', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
   OTEL_EXPORTER_OTLP_ENDPOINT: text('http(s):// URL that traces are sent to (OTLP); without it none are made.'),
+  OTEL_TRACES_SAMPLER_ARG: Type.String({ description: 'Part of the frames and requests of clients that are traced, 0 to 1.', default: '0.05' }),
   RATE_LIMITS: word('`off` lifts rate limits and the caps on connections and upgrades (for benches).', 'on', ['on', 'off']),
 
   CONNECTIONS_MAX: whole('Sockets and event streams that one gateway accepts.', 15000, 1, 1000000),
@@ -46,6 +49,7 @@ export const ConfigSchema = Type.Object({
   RESUMES_QUEUED_MAX: whole('Catch-ups that may wait on one gateway before `busy` is answered.', 20000, 1, 1000000),
   COMMANDS_QUEUED_MAX: whole('Commands of one room that may wait on one gateway before `overloaded` is answered.', 10000, 1, 1000000),
   ROOMS_CACHED_MAX: whole('Rooms whose state one gateway keeps in memory.', 20000, 100, 10000000),
+  LINGER_S: whole('Seconds for which a gateway goes on following a room after its last subscriber there has left, and keeps what comes: most come back. 0: not at all.', 30, 0, 3600),
   HELLO_MS: whole('Milliseconds a new socket has to say hello.', 5000, 100, 60000),
   HEARTBEAT_MS: whole('Milliseconds between heartbeats; a socket that gives no sign of life from one to the next is closed with 4003.', 25000, 100, 25000),
   PRESENCE_LEASE_MS: whole('Milliseconds after which the people of a gateway that died are offline (and at most a tenth more); leases are renewed in a third of it.', 25000, 500, 25000),
@@ -77,7 +81,7 @@ export const ConfigSchema = Type.Object({
   REFRESH_TOKEN_S: whole('Lifetime of a refresh token, in seconds.', 2592000, 60, 31536000),
 
   POSTGRES_CONNECTIONS_MAX: whole('Connections to Postgres of one process.', 10, 2, 1000),
-  PROJECTOR_BATCH_EVENTS: whole('Events that a projection applies in one transaction.', 1000, 1, 10000),
+  PROJECTOR_BATCH_EVENTS: whole('Events that a projection applies in one transaction, at most.', 4000, 1, 10000),
   LEASE_MS: whole('Milliseconds a projector may be silent before its partitions move to another.', 8000, 500, 60000),
   SWEEP_MS: whole('Milliseconds between two sweeps of a projector over all heads of its partitions.', 10000, 100, 600000),
 
@@ -85,6 +89,18 @@ export const ConfigSchema = Type.Object({
   HOT_EVENTS_MAX: whole('Most events of a room that stay because they are young (HOT_S).', 10000, 0, 10000000),
   HOT_S: whole('Seconds for which events stay in Redis, up to HOT_EVENTS_MAX.', 900, 0, 604800),
   EVICT_S: whole('Seconds without an event after which Redis lets go of a room, but for its head; it comes back by itself.', 86400, 1, 31536000),
+
+  NOTIFY_DELAY_S: whole('Seconds that a message waits for its reader to come back before they are told by Web Push or webhook.', 30, 0, 86400),
+  NOTIFY_PREVIEW: word('`off` leaves the text of messages out of pushes and webhooks.', 'on', ['on', 'off']),
+  VAPID_PRIVATE_KEY: text('Private key by which push services know this deployment: P-256, 32 bytes, base64url. Without it one is made at the first start and kept in Postgres.'),
+  VAPID_SUBJECT: Type.String({ description: 'mailto: or https: URL at which push services find the operator; some refuse one that leads nowhere.', default: 'mailto:operator@millrace.invalid' }),
+  WEBHOOK_ALLOW_PRIVATE: word('`on` lets webhooks and push services have addresses that are not public, and http: for intranets and tests.', 'off', ['on', 'off']),
+  WEBHOOK_RETRIES: whole('Retries of a webhook delivery before it is given up; pauses between them double from NOTIFY_RETRY_S on, up to four hours.', 12, 0, 100),
+  NOTIFY_RETRY_S: whole('Seconds before the first retry of a push or webhook delivery.', 20, 1, 3600),
+  WEBHOOK_DISABLE_DAYS: whole('Days of nothing but failures after which a webhook is switched off.', 5, 1, 365),
+  EXPORT_DIR: text('Directory for the exports that operators ask for over HTTP, the same for gateways and jobs; without it there are none.'),
+  EXPORT_KEEP_H: whole('Hours after which the file of an export is removed.', 72, 1, 8760),
+  RETENTION_DAYS: whole('Days for which messages are kept; then their content is erased, and their place stays. 0 keeps them for ever.', 0, 0, 36500),
 
   OPS_HOST: Type.String({ description: 'Address of the health and metrics port of a process without gateway.', default: '127.0.0.1' }),
   OPS_PORT: whole('Port of health and metrics of a process without gateway; 0 takes a free one.', 9465, 0, 65535),

@@ -22,6 +22,8 @@ export type Evidence = {
   checkpoints?: Checkpoint[]
   /** Every subscriber that is not `gone` must have reached the head of each of its rooms. */
   expectAllDelivered?: boolean
+  /** Data was lost: a reset may have been right though what it took back stands in the end, appended again by whoever had no answer. */
+  lost?: boolean
   /** Every checkpoint must be at the head of its room. */
   expectAllProjected?: boolean
 }
@@ -48,7 +50,7 @@ export type SubscriberRecorder = ReturnType<Checker['subscriber']>
 export function createChecker () {
   const commands = new Map<string, Command>()
   const acks: Acked[] = []
-  const subscribers = new Map<string, { recorder: Required<ClientRecorder> & { gone: () => void }, places: Map<string, Place>, isGone: () => boolean }>()
+  const subscribers = new Map<string, { recorder: Required<ClientRecorder> & { gone: () => void, forgot: (room_id: string, seq: number) => void }, places: Map<string, Place>, isGone: () => boolean }>()
   const readings = new Map<string, Map<number, string[]>>()
   const seen = { delivered: 0, voided: 0, resets: 0, cuts: 0, duplicates: 0, refused: 0 }
   const early = createProblems()
@@ -132,14 +134,20 @@ export function createChecker () {
       if (place.live) place.live.due ??= seq + 1
     }
 
+    /** It does not hold what was delivered after `seq`. */
+    function drop (place: Place, seq: number) {
+      for (const run of place.runs) seen.voided += Math.max(0, run.to - Math.max(seq, run.from - 1))
+      place.runs = place.runs.filter(run => run.from <= seq).map(run => ({ ...run, to: Math.min(run.to, seq) }))
+    }
+
     function reset ({ room_id, seq, chain, reason }: Frame) {
       const place = placeOf(room_id)
       seen.resets++
-      if (reason === 'parted' && place.at.seq !== undefined && place.at.chain !== undefined) {
+      const voids = place.at.seq !== seq || place.at.chain !== chain // else it is about acks of what was not delivered yet
+      if (reason === 'parted' && voids && place.at.seq !== undefined && place.at.chain !== undefined) {
         place.claims.push({ seq: place.at.seq, chain: place.at.chain, what: 'needless' })
       }
-      for (const run of place.runs) seen.voided += Math.max(0, run.to - Math.max(seq, run.from - 1))
-      place.runs = place.runs.filter(run => run.from <= seq).map(run => ({ ...run, to: Math.min(run.to, seq) }))
+      drop(place, seq)
       place.claims = place.claims.filter(claim => claim.seq < seq || (claim.seq === seq && claim.chain === chain) || claim.what === 'needless')
       place.claims.push({ seq, chain, what: 'was reset to' })
       place.at = { seq, chain }
@@ -165,6 +173,12 @@ export function createChecker () {
         place.at = from === 'live' ? {} : { seq: from.seq, chain: from.chain }
         place.live = from === 'live' ? { since: commands.size } : undefined
         if (from !== 'live' && from.chain !== undefined) place.claims.push({ seq: from.seq, chain: from.chain, what: 'resumed from' })
+      },
+      /** It has forgotten what it had after `seq`, as somebody has who goes back to an older place: whether it stands, nobody can tell them. */
+      forgot (room_id: string, seq: number) {
+        const place = placeOf(room_id)
+        drop(place, seq)
+        place.claims = place.claims.filter(claim => claim.seq <= seq)
       },
       unsubscribed (room_id: string) { placeOf(room_id).active = false },
       /** All memberships come back from marks that the server keeps: at or below what was delivered, never above. */
@@ -206,7 +220,7 @@ export function createChecker () {
     let silent = 0
     for (const [name, { places, isGone }] of subscribers) {
       for (const [room_id, place] of places) {
-        judgePlace(name, room_id, place, logs.get(room_id), verdicts, problems)
+        judgePlace(name, room_id, place, logs.get(room_id), verdicts, evidence.lost === true, problems)
         const { since = 0, due } = place.live ?? {}
         const first = place.live && owed.get(room_id)?.find(ack => ack.nth >= since)?.seq
         if (first !== undefined && due !== undefined && due > first) problems.add('hole', `${name} began room ${room_id} at seq ${due}, though ${first} was sent after it had subscribed`)
@@ -303,10 +317,10 @@ export function createChecker () {
     }
   }
 
-  function judgePlace (name: string, room_id: string, place: Place, log: LogEntry[] | undefined, verdicts: Verdicts, problems: Problems) {
+  function judgePlace (name: string, room_id: string, place: Place, log: LogEntry[] | undefined, verdicts: Verdicts, lost: boolean, problems: Problems) {
     for (const { seq, chain, what } of place.claims) {
       const standing = stands(log ?? [], seq, chain)
-      if (what === 'needless' && standing) problems.add('reset', `${name} was reset as parted in room ${room_id}, though seq ${seq} chain ${chain}, which it held, is in the log`)
+      if (what === 'needless' && standing && !lost) problems.add('reset', `${name} was reset as parted in room ${room_id}, though seq ${seq} chain ${chain}, which it held, is in the log`)
       if (what !== 'needless' && !standing) problems.add('position', `${name} ${what} seq ${seq} chain ${chain} of room ${room_id}, which the log does not have`)
     }
     for (const { from, to, reading } of place.runs) {

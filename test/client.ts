@@ -251,7 +251,7 @@ export async function connect (options: ConnectOptions) {
   return {
     send,
     raw,
-    request: (frame: Frame, ms?: number) => request(frame, ms),
+    request,
     subscribe,
     unsubscribe,
     message,

@@ -33,9 +33,9 @@ t.test('docs/PROTOCOL.md names every route, and no other, with queries and bodie
 })
 
 t.test('docs/PROTOCOL.md names every frame, and no other, with all its fields', async t => {
-  const common = new Set(['type', 'ref', 'client_id', 'resend', ...fieldsOf(EventFrames.leave!)])
+  const common = new Set(['type', 'ref', 'client_id', 'resend', 'traceparent', ...fieldsOf(EventFrames.leave!)])
   const tables = [
-    ['Client → server', Object.entries(ClientFrames), new Set(['type', 'ref', 'client_id', 'resend'])],
+    ['Client → server', Object.entries(ClientFrames), new Set(['type', 'ref', 'client_id', 'resend', 'traceparent'])],
     ['Server → client', Object.entries({ ...ControlFrames, ...EventFrames }).map(([name, schema]) => [name.replace(/^room_.*/, 'room'), schema] as const), undefined],
   ] as const
   for (const [title, frames, left] of tables) {

@@ -82,6 +82,12 @@ export function createAccounts ({ store, passwords, sessions, security, guests =
     return no('bad_credentials', at === 'password' ? 'The current password is another one' : undefined)
   }
 
+  function shut (device: Device, user_id: string): Refused {
+    metrics.authFailures.inc({ reason: 'disabled' })
+    security.note({ type: 'login_failed', user_id, device, detail: { at: 'login', why: 'disabled' } })
+    return no('forbidden', 'This account is shut')
+  }
+
   return {
     async signUp ({ username, password, email, display_name = username }, device) {
       const refusal = refusalOfDisplayName(display_name === username ? undefined : display_name) ?? await refusalOf(username) // before the hash, which costs far more than a look
@@ -99,11 +105,12 @@ export function createAccounts ({ store, passwords, sessions, security, guests =
     async logIn (username, password, device) {
       const key = usernameKey(username)
       // Postgres refuses to be asked for U+0000; nobody is called that.
-      const { password_hash, ...user } = (key.includes('\0') ? undefined : await credentialsOf(store, key)) ?? { password_hash: null }
+      const { password_hash, disabled_at, ...user } = (key.includes('\0') ? undefined : await credentialsOf(store, key)) ?? { password_hash: null, disabled_at: null }
       const right = await passwords.verify(password, password_hash ?? undefined)
       if (right === 'overloaded') return overloaded()
       const failed = (): Refused => wrongPassword(device, 'id' in user ? user.id : undefined, 'login')
       if (!right || !('id' in user) || password_hash === null) return failed()
+      if (disabled_at !== null) return shut(device, user.id) // who knows the password may know
       const signedIn = await store.transaction(async db => {
         // Changed since we looked? A change of the password ends all sessions, so none may be opened behind its back.
         return await holdPassword(db, user.id, password_hash) ? await sessions.open(db, user, device) : undefined

@@ -9,6 +9,7 @@ import { reject, type Rejection } from '../domain/rejections.ts'
 import type { Revocations } from '../log/revocations.ts'
 import type { Tickets } from '../log/tickets.ts'
 import type { Queryable, Store } from '../store/pool.ts'
+import { removeSubscriptionsOf } from '../store/push-subscriptions.ts'
 import { endSession, insertSession, revokeOtherSessions, revokeReused, revokeSessionOf, rotateSession, sessionsOf, type SessionRow } from '../store/sessions.ts'
 import { userById, type User } from '../store/users.ts'
 import type { Logger } from '../telemetry/logging.ts'
@@ -125,6 +126,7 @@ export function createSessions ({ store, tokens, revocations, tickets, security,
         // A session of a foreign issuer: all that we can end are its tokens here.
         if (!revocations.has(identity.session_id)) security.note({ type: 'logout', user_id: identity.user_id, session_id: identity.session_id, device })
         await revocations.revoke([identity.session_id], identity.expires_at)
+        await removeSubscriptionsOf(store, identity.user_id, identity.session_id)
       }
       if (ours === undefined && family === undefined) return identity !== undefined
       const ended = await endSession(store, { id: ours, family, now: new Date(clock()) })

@@ -3,14 +3,12 @@
  * written but that: cut off, by Ctrl-C or by whoever reads it, it leaves no file and no cursor behind.
  *
  * Exit code 0: all was written; 1: it was not, and the message says why; 130: it was interrupted, after a whole line.
- *
- * JSON is exact. CSV is RFC 4180, with a header, for spreadsheets: text that such a program would take for a formula (it begins with
- * = + - @, a tab or a line break) gets a ' in front, for anyone in a room could write one.
  */
 import { once } from 'node:events'
 import { parseArgs } from 'node:util'
 import type { Config } from '../config.ts'
-import { EXPORTS, exportRows, type ExportQuery, type ExportRow } from '../store/export.ts'
+import { FORMATS, linesOf, type ExportFormat } from '../store/export-lines.ts'
+import { EXPORTS, exportRows, type ExportQuery } from '../store/export.ts'
 import { openStore } from '../store/pool.ts'
 import { createLogger } from '../telemetry/logging.ts'
 import { CommandFailed, UsageError } from './errors.ts'
@@ -18,10 +16,8 @@ import { createProgress, type Progress } from './progress.ts'
 import { reachStores } from './reach.ts'
 
 const INTERRUPTED = 130
-const FORMULA = /^[=+\-@\t\r\n]/
-const FORMATS = ['ndjson', 'csv'] as const
 
-interface Asked { readonly format: typeof FORMATS[number], readonly query: ExportQuery }
+interface Asked { readonly format: ExportFormat, readonly query: ExportQuery }
 
 export async function exportCommand (args: string[], given: Config): Promise<number> {
   const { format, query } = argumentsOf(args)
@@ -32,7 +28,7 @@ export async function exportCommand (args: string[], given: Config): Promise<num
   const interrupt = (): void => { interrupted.abort() }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupt) // once: the second ends it at once
   const output = createOutput(interrupted.signal)
-  const lines = format === 'csv' ? csvOf(query.what) : ndjsonOf(query.what)
+  const lines = linesOf(format, query.what)
   let progress: Progress | undefined
   let written = 0
   try {
@@ -50,32 +46,6 @@ export async function exportCommand (args: string[], given: Config): Promise<num
     output.stop()
     await store.close()
   }
-}
-
-interface Lines { readonly header: string, readonly line: (row: ExportRow) => string }
-
-/** Columns that hold JSON are set in as they are: an event is the text that was sent. */
-function ndjsonOf (what: ExportQuery['what']): Lines {
-  const { columns, json } = EXPORTS[what]
-  const raw = new Set<string>(json)
-  const names = Object.keys(columns)
-  return { header: '', line: row => `{${names.map(name => `"${name}":${raw.has(name) ? oneLine(row[name] as string) : JSON.stringify(row[name])}`).join(',')}}\n` }
-}
-
-/** JSON has line breaks between its tokens only; within text they are escaped. */
-const oneLine = (json: string): string => json.replace(/[\r\n]+/g, ' ')
-
-function csvOf (what: ExportQuery['what']): Lines {
-  const names = Object.keys(EXPORTS[what].columns)
-  const lineOf = (fields: string[]): string => `${fields.join(',')}\r\n`
-  return { header: lineOf(names), line: row => lineOf(names.map(name => csvField(row[name]))) }
-}
-
-function csvField (value: unknown): string {
-  if (value === null || value === undefined) return ''
-  if (value instanceof Date) return value.toISOString()
-  const text = typeof value === 'string' && FORMULA.test(value) ? `'${value}` : String(value)
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 
 /** Standard output, no faster than it is read: `write` waits for that, until `signal`. Throws CommandFailed when nobody reads any more. */

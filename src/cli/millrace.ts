@@ -18,6 +18,21 @@ const COMMANDS: Record<string, CliCommand> = {
     does: 'runs everything on this machine: Redis, Postgres, gateway, jobs, projector',
     run: async (_args, config) => await (await import('./start.ts')).start(config),
   },
+  gateway: {
+    usage: 'gateway [jobs] [projector]',
+    does: 'runs a gateway over REDIS_URL and DATABASE_URL, in the foreground; other roles named besides run in the same process',
+    run: async args => await runRoles(['gateway', ...args]),
+  },
+  projector: {
+    usage: 'projector [jobs]',
+    does: 'runs a projector, likewise',
+    run: async args => await runRoles(['projector', ...args]),
+  },
+  jobs: {
+    usage: 'jobs',
+    does: 'runs background jobs, likewise',
+    run: async args => await runRoles(['jobs', ...args]),
+  },
   migrate: {
     usage: 'migrate',
     does: 'brings the database to the schema of this version',
@@ -33,10 +48,30 @@ const COMMANDS: Record<string, CliCommand> = {
     does: 'writes messages or events to standard output, in the order of room and seq',
     run: async (args, config) => await (await import('./export.ts')).exportCommand(args, config),
   },
+  status: {
+    usage: 'status [--watch] [--json]',
+    does: 'how everything is, in one screen, what is wrong in its first line; exit code 2 where something is',
+    run: async (args, config) => await (await import('./status.ts')).statusCommand(args, config),
+  },
+  doctor: {
+    usage: 'doctor [--json]',
+    does: 'checks the settings of Redis, Postgres and this host, and says what to change; exit code 2 where something is wrong',
+    run: async (args, config) => await (await import('./doctor.ts')).doctorCommand(args, config),
+  },
+  operator: {
+    usage: 'operator add USERNAME | operator remove USERNAME | operator list',
+    does: 'says who may act for the deployment itself, over the routes under /admin',
+    run: async (args, config) => await (await import('./operator.ts')).operatorCommand(args, config),
+  },
   park: {
-    usage: 'park list | park retry PROJECTION ROOM | park skip archive_v1 ROOM',
-    does: 'shows rooms that a projection has set aside, puts one back, and lets one go on behind a hole that nothing can fill',
+    usage: 'park list | park show [--content] PROJECTION ROOM | park retry PROJECTION ROOM | park skip [--reason TEXT] PROJECTION ROOM',
+    does: 'rooms that a projection has set aside: lists them, looks into one, puts it back, or goes on behind what cannot be applied',
     run: async (args, config) => await (await import('./park.ts')).parkCommand(args, config),
+  },
+  rebuild: {
+    usage: 'rebuild [NAME] [--throttle EVENTS_PER_S] [--grace TIME] [--restart]',
+    does: 'fills the tables of a read model anew beside the live ones and puts them in their place; without a name, lists them',
+    run: async (args, config) => await (await import('./rebuild.ts')).rebuildCommand(args, config),
   },
   recover: {
     usage: 'recover',
@@ -44,8 +79,8 @@ const COMMANDS: Record<string, CliCommand> = {
     run: async (args, config) => await (await import('./recover.ts')).recoverCommand(args, config),
   },
   verify: {
-    usage: 'verify [--room ID] [--json]',
-    does: 'checks every chain of the archive, and the archive against Redis; exit code 2 where something is wrong',
+    usage: 'verify [--room ID] [--json] [--forget-parted --reason TEXT]',
+    does: 'checks every chain of the archive, and the archive against Redis; exit code 2 where something is wrong. --forget-parted deletes what was set aside of histories that do not stand',
     run: async (args, config) => await (await import('./verify.ts')).verifyCommand(args, config),
   },
   demo: {
@@ -53,6 +88,12 @@ const COMMANDS: Record<string, CliCommand> = {
     does: 'two people talk, one is cut off mid-sentence and comes back; against a running server',
     run: async (args, config) => await (await import('./demo.ts')).demoCommand(args, config),
   },
+}
+
+/** Returns when they are ready; the process then lives until a signal, and ends with a code of its own. */
+async function runRoles (roles: string[]): Promise<number> {
+  await (await import('../roles/process.ts')).runRoles(roles)
+  return 0
 }
 
 /** Runs `millrace` with these arguments (without `node` and the script) and sets the exit code. */

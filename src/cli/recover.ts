@@ -10,6 +10,8 @@ import { createCold } from '../log/cold.ts'
 import { checkRedisPartitions } from '../log/deployment.ts'
 import { createFence } from '../log/fence.ts'
 import { createKeys } from '../log/keys.ts'
+import { createMarkClamp } from '../log/mark-clamp.ts'
+import { createPeopleKeys } from '../log/people-keys.ts'
 import { createRedisLog } from '../log/redis-log.ts'
 import { connectRedis } from '../log/redis.ts'
 import { ARCHIVE } from '../store/archive.ts'
@@ -35,7 +37,7 @@ export async function recoverCommand (args: string[], given: Config): Promise<nu
     const { rows: [row] } = await store.query<{ rooms: number }>('SELECT count(*) AS rooms FROM checkpoints WHERE projection = $1 AND seq > 0', [ARCHIVE])
     const progress = createProgress({ total: row?.rooms ?? 0, what: 'rooms compared' })
     let compared = 0
-    const reconciler = createReconciler({ store, log: createRedisLog({ redis, keys, log: logger }), cold: createCold({ redis, keys }), fence: createFence({ redis, keys }), replayed: PROJECTIONS, partitions, logger, metrics: createMetrics('recover') })
+    const reconciler = createReconciler({ store, log: createRedisLog({ redis, keys, log: logger }), cold: createCold({ redis, keys }), fence: createFence({ redis, keys }), marks: createMarkClamp({ redis, keys, peopleKeys: createPeopleKeys(keys) }), replayed: PROJECTIONS, partitions, logger, metrics: createMetrics('recover') })
     const result = await reconciler.reconcile({ all: true, onCompared: rooms => { progress.at(compared += rooms) } })
     progress.end()
     process.stdout.write(`${summary(compared, result)}\n`)

@@ -24,6 +24,7 @@ import { keptSigningKey } from '../dev/secrets.ts'
 import { reason, StartError } from '../dev/start-error.ts'
 import { supervise, type Supervised } from '../dev/supervisor.ts'
 import { createLifecycle, type Lifecycle } from '../lifecycle.ts'
+import { buildWeb, type WebBuildOptions } from './web-build.ts'
 
 export interface StartOptions {
   /** The script that runs a role. */
@@ -32,6 +33,8 @@ export interface StartOptions {
   err?: (line: string) => void
   /** Environment that the children get, below what this file sets. Passed on, not read: config.ts has read it. */
   env?: NodeJS.ProcessEnv
+  /** Builds the web client where that is needed; must not throw. */
+  web?: (options: WebBuildOptions) => Promise<boolean>
   /** Where root puts what the user that Postgres runs as cannot reach in DATA_DIR or in the clone. */
   library?: string
 }
@@ -54,7 +57,7 @@ export async function start (config: Config, options: StartOptions = {}): Promis
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => { resolve('signalled') })
   })
   const dataDir = resolve(config.DATA_DIR)
-  const opening = openAll(life, dataDir, config, { entry: MAIN, env: process.env, library: LIBRARY, ...options, out, err }).then(() => undefined, (error: unknown) => error)
+  const opening = openAll(life, dataDir, config, { entry: MAIN, env: process.env, library: LIBRARY, web: buildWeb, ...options, out, err }).then(() => undefined, (error: unknown) => error)
 
   const failure = await Promise.race([opening.then(async error => error ?? await signalled), signalled])
   const clean = await life.close()
@@ -80,6 +83,7 @@ async function openAll (life: Lifecycle, dataDir: string, config: Config, wiring
   ])
   const jwtKey = config.JWT_PRIVATE_KEY ?? keptSigningKey(dataDir)
   const opsPort = config.OPS_PORT === OPS_PORT_BY_DEFAULT || config.OPS_PORT === 0 ? await freePort(config.OPS_HOST) : config.OPS_PORT
+  const building = wiring.web({ out, signal: life.signal, env })
   const { redisUrl, databaseUrl } = await openServers(life, dataDir, config, wiring)
 
   const common: NodeJS.ProcessEnv = { ...env, ...asEnv(config), DATA_DIR: dataDir, REDIS_URL: redisUrl, DATABASE_URL: databaseUrl, JWT_PRIVATE_KEY: jwtKey, OPS_PORT: String(opsPort), LOG_LEVEL: env.LOG_LEVEL === undefined || env.LOG_LEVEL === '' ? QUIET : config.LOG_LEVEL }
@@ -96,9 +100,10 @@ async function openAll (life: Lifecycle, dataDir: string, config: Config, wiring
     await Promise.all(opened.map(async one => { await one.stop() }))
   })
   const url = children[0]?.current.url ?? `http://${inUrl(config.HOST)}:${config.PORT}`
+  const hasWeb = await building // the API serves meanwhile
   if (life.signal.aborted) return
   writeRunFile(dataDir, { url, redis_url: redisUrl, database_url: databaseUrl, ready_at: new Date().toISOString() })
-  for (const line of readyLines(url)) out(line)
+  for (const line of readyLines(url, hasWeb)) out(line)
 }
 
 const OPS_PORT_BY_DEFAULT = 9465
@@ -197,9 +202,10 @@ function inUrl (host: string): string {
 }
 
 /** What a person sees when it runs; the first line is what scripts wait for. */
-function readyLines (url: string): string[] {
+function readyLines (url: string, hasWeb: boolean): string[] {
   return [
     `Millrace is ready on ${url}`,
+    ...(hasWeb ? [`  Chat:     open ${url} in a browser, in two tabs to talk with yourself`] : []),
     `  Sign up:  curl ${url}/auth/signup -H 'content-type: application/json' -d '{"username":"ada","password":"correct horse battery"}'`,
     '  See two people talk, one cut off and catching up:  npm run demo  (in another terminal)',
     `  Metrics:  ${url}/metrics`,

@@ -22,10 +22,12 @@ export type { Ack, Appended, Claim, Position, Reset, RoomEvent } from './frames.
 export type { HistoryOptions, HistoryPage, Room, RoomEvents, SendOptions } from './room.ts'
 export type { SocketClass, SocketLike } from './connection.ts'
 export type { LogInOptions, SignedIn } from './http.ts'
+export type { LogOutOptions } from './tokens.ts'
 export type { Store, StorageLike } from './store.ts'
-export type { Refused } from './outbox.ts'
+export type { Queued, Refused } from './outbox.ts'
 export { isReset } from './frames.ts'
 export { logIn, signUp } from './http.ts'
+export { logOut } from './tokens.ts'
 export { indexedDbStore, localStorageStore, memoryStore } from './store.ts'
 export { MillraceError } from './error.ts'
 
@@ -150,7 +152,7 @@ export function connect ({ url, token, refreshToken, cookie, store = memoryStore
     random,
     onChange: tell,
     onRefused: refused => { emitter.emit('refused', refused) },
-    onAck (lane, frame) { rooms.get(lane)?.acked(frame) },
+    onAck (lane, frame, ack) { rooms.get(lane)?.acked(frame, ack) },
     onFault,
   })
 
@@ -195,7 +197,7 @@ export function connect ({ url, token, refreshToken, cookie, store = memoryStore
     hasRoom: true,
     take (news) {
       inboxReader.at = inboxReader.done = news
-      emitter.emit('inbox', news)
+      if (news.type === 'inbox') emitter.emit('inbox', news) // else the inbox's own beginning
     },
     reset (reset) { inboxReader.at = inboxReader.done = reset },
     fail () {},
@@ -387,7 +389,7 @@ export function connect ({ url, token, refreshToken, cookie, store = memoryStore
     room: id => roomOf(id).api,
     direct: to => ({
       userId: to,
-      send: async (content, { reply_to, thread, attachments } = {}) => await outbox.add(`@${to}`, { type: 'message', recipient: to, content, reply_to, thread, attachments }) as Appended,
+      send: async (content, options) => await outbox.add(`@${to}`, { type: 'message', recipient: to, content, ...options }) as Appended,
       room: async () => roomOf((await ask<{ id: string }>('/dms', { method: 'POST', body: { user_id: to } })).id).api,
     }),
     on: emitter.on,

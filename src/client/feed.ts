@@ -18,7 +18,7 @@ import type { Reader } from './reader.ts'
 
 /** Milliseconds without a sign of a subscription that was asked for, after which it is asked for again. */
 const ASKED_MS = 5_000
-/** Milliseconds that events have to arrive after a heartbeat that named their seq: they may be right behind it. */
+/** Milliseconds that events have to arrive after a heartbeat or an ack that named their seq: they may be right behind it. */
 const HEAD_GRACE_MS = 2_000
 
 export type FeedStatus = 'off' | 'asked' | 'catching up' | 'live' | 'paused' | 'denied'
@@ -155,7 +155,7 @@ export class Feed {
     }
   }
 
-  /** A heartbeat names the head. */
+  /** A heartbeat names the head, or an ack a place. */
   head (seq: number): void {
     if (this.#status !== 'live' || seq <= (this.#place.at?.seq ?? seq)) return
     this.#again(HEAD_GRACE_MS, () => this.#status === 'live' && seq > (this.#place.at?.seq ?? seq))

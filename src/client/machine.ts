@@ -5,7 +5,7 @@
  *                   ▲  ▲    │ none now               │ lost, silence, expired │           │
  *                   │  │    └──────────────┐         ▼                        ▼           ▼
  *                   │  └────── timer ────── backing off ◀─────────────────────────────────┘
- *                   └─ online, timer ── offline ◀─ the browser says so, while not live
+ *                   └─ online, timer ── offline ◀─ the browser says so, while not live (`online` ends backing off as well)
  *
  *     any of them ─refused, close─▶ stopped, for good
  *
@@ -60,7 +60,7 @@ export const MACHINE: Readonly<Record<Phase, Readonly<Record<Input, Step>>>> = {
   connecting: row('connecting', { ...ends, opened: step('greeting', 'say hello'), offline: waitForNetwork }),
   greeting: row('greeting', { ...ends, welcome: step('live', 'go live'), offline: waitForNetwork }),
   live: row('live', { ...ends, online: step('live', 'probe'), offline: step('live', 'probe') }),
-  'backing off': row('backing off', { timer: getToken, offline: waitForNetwork }),
+  'backing off': row('backing off', { timer: getToken, online: getToken, offline: waitForNetwork }), // a network that went while we were live is back
   offline: row('offline', { online: getToken, timer: getToken }), // the timer: a browser may be wrong
   stopped: row('stopped', {}),
 }

@@ -21,13 +21,18 @@ const ANSWER_MS = 15_000
 /** Largest frame, in bytes; a larger one would end the connection. */
 const FRAME_BYTES_MAX = 65_000
 
-interface Entry {
+/** A command that is not acked yet. */
+export interface Queued {
   readonly client_id: string
+  readonly frame: Frame
+  /** Order within the outbox; grows with time, over reloads too: when it was written, in milliseconds. */
+  readonly n: number
+}
+
+interface Entry extends Queued {
   /** Commands of one lane are sent in order: a room's ID, or `@` and a user's for the first words to them. */
   readonly lane: string
   frame: Frame
-  /** Order within the outbox; grows with time, over reloads too. */
-  readonly n: number
   /** Whose command it is, as far as that was known. */
   user?: string | undefined
   /** Whether it may have got through. */
@@ -56,6 +61,8 @@ export interface OutboxOptions {
 
 export interface Outbox {
   readonly size: number
+  /** The commands of this lane. */
+  queued: (lane: string) => readonly Queued[]
   /** Resolves with the ack. Throws MillraceError: the server's code, `outbox_full`, `too_large` or `closed`. */
   add: (lane: string, frame: Frame) => Promise<Ack>
   /** Takes over what is stored and belongs to nobody who lives. */
@@ -208,13 +215,14 @@ export function createOutbox ({ store, send, nextRef, backOff, random, onChange,
 
   return {
     get size () { return size },
+    queued: lane => lanes.get(lane)?.queue ?? [],
     async add (lane, frame) {
       if (closed) throw new MillraceError('closed', 'The client was closed')
       if (size >= OUTBOX_COMMANDS_MAX) throw new MillraceError('outbox_full', `${size} commands wait for their acks already`)
       if (new TextEncoder().encode(JSON.stringify(frame)).length + 200 > FRAME_BYTES_MAX) throw new MillraceError('too_large', `A command has at most ${FRAME_BYTES_MAX} bytes`)
       return await new Promise<Ack>((resolve, reject) => {
         last = Math.max(last + 1, Date.now())
-        const entry: Entry = { client_id: crypto.randomUUID(), lane, frame, n: last, user: userId, resend: false, tries: 0, settle: { resolve, reject } }
+        const entry: Entry = { client_id: frame.client_id ?? crypto.randomUUID(), lane, frame, n: last, user: userId, resend: false, tries: 0, settle: { resolve, reject } }
         const to = laneOf(lane)
         to.queue.push(entry)
         keep(entry)

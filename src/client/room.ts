@@ -6,7 +6,7 @@ import { createEmitter } from './emitter.ts'
 import type { MillraceError } from './error.ts'
 import { Feed, type FeedOptions } from './feed.ts'
 import type { Ack, Appended, Frame, Position, Reset, RoomEvent } from './frames.ts'
-import type { Outbox } from './outbox.ts'
+import type { Outbox, Queued } from './outbox.ts'
 import { createLoop, type Reader } from './reader.ts'
 
 /** Milliseconds between two frames that say "is typing". */
@@ -35,6 +35,8 @@ export interface SendOptions {
   /** Seq of the message whose thread this belongs to. */
   thread?: number
   attachments?: unknown[]
+  /** A UUID of your own, by which you know the message again when it comes back as an event, or is sent after a reload. */
+  client_id?: string
 }
 
 export interface HistoryOptions { before?: number, after?: number, around?: number, limit?: number }
@@ -46,6 +48,8 @@ export interface Room {
   readonly id: string
   /** Up to where events were given to those who listen and loop; kept in the store. Undefined until something is known. */
   readonly position: Position | undefined
+  /** Commands that are not acked yet, those of an earlier page among them, in the order in which they are sent. */
+  readonly queued: readonly Queued[]
   /** Says something. */
   send: (content: string, options?: SendOptions) => Promise<Appended>
   /** Replaces the text of a message. */
@@ -89,7 +93,7 @@ export interface RoomHandle {
   /** The connection is live: says what is still to be said. */
   live: () => void
   /** An ack to a command of this room. */
-  acked: (frame: Frame) => void
+  acked: (frame: Frame, ack: Ack) => void
   /** A read mark was answered; false if it was none. */
   answered: (ref: number) => boolean
   close: () => void
@@ -153,7 +157,8 @@ export function createRoom (deps: RoomDeps): RoomHandle {
   const api: Room = {
     id: room_id,
     get position () { return feed.position },
-    send: async (content, { reply_to, thread, attachments } = {}) => await command({ type: 'message', content, reply_to, thread, attachments }) as Appended,
+    get queued () { return outbox.queued(room_id) },
+    send: async (content, options) => await command({ type: 'message', content, ...options }) as Appended,
     edit: async (message_seq, content) => await command({ type: 'edit', message_seq, content }),
     delete: async message_seq => await command({ type: 'delete', message_seq }),
     react: async (message_seq, emoji) => await command({ type: 'react', message_seq, emoji }),
@@ -207,10 +212,14 @@ export function createRoom (deps: RoomDeps): RoomHandle {
     onFrame (frame) {
       if (frame.type === 'typing' || frame.type === 'marks') emitter.emit(frame.type, frame as never)
       else feed.onFrame(frame)
+      if (frame.type === 'live') outbox.vanished(room_id, frame.seq) // acked and not there: lost before anybody could tell, or just not there yet
       if (frame.type === 'sync' || (frame.type === 'live' && feed.status === 'live')) emitter.emit(frame.type, frame as never)
     },
     live () { if (isReadDue || readRef !== undefined) sendRead() },
-    acked ({ type }) { if (type === 'join' && feed.status === 'denied') feed.subscribe() },
+    acked ({ type }, { seq }) {
+      if (type === 'join' && feed.status === 'denied') feed.subscribe()
+      if (seq !== undefined) feed.head(seq)
+    },
     answered (ref) {
       if (ref !== readRef) return false
       readRef = undefined

@@ -30,6 +30,8 @@ export interface TokensOptions {
 }
 
 const KEY = 'refresh'
+/** What the server says of a token whose session is over. */
+const OVER = new Set(['bad_refresh_token', 'bad_request', 'unauthenticated', 'forbidden'])
 
 export function createTokens ({ url, token, refreshToken, cookie, store, fetch }: TokensOptions): Tokens {
   let held: Promise<string> | undefined
@@ -82,6 +84,24 @@ export function createTokens ({ url, token, refreshToken, cookie, store, fetch }
       return await get()
     },
   }
+}
+
+/** What ends a session. */
+export interface LogOutOptions extends Pick<TokensOptions, 'url' | 'cookie' | 'fetch'> {
+  /** Where a client that is closed by now kept the session's refresh token. */
+  store?: Store
+}
+
+/** Ends the session at the server, and takes its refresh token out of the store. Throws MillraceError where that cannot be done now: the store has the token still. */
+export async function logOut ({ url, cookie, store, fetch }: LogOutOptions): Promise<void> {
+  const { token: refresh_token } = JSON.parse(cookie === true ? '{}' : await store?.get(KEY) ?? '{}') as { token?: string }
+  if (cookie !== true && refresh_token === undefined) return
+  try {
+    await request(url, '/auth/logout', { method: 'POST', body: { refresh_token }, cookie }, fetch)
+  } catch (error) {
+    if (!OVER.has((error as MillraceError).code)) throw error
+  }
+  if (cookie !== true) await store?.delete(KEY)
 }
 
 /** When a token is to be replaced, in milliseconds after `serverTime` (RFC 3339): at four fifths of what is left of it. Undefined if it does not say. */

@@ -8,28 +8,24 @@
  * after the command came, and only after its first result was looked for [G2]. Faults are retried with the same key until
  * `RETRY_MS`; then the answer is `unavailable`, to everything that the session has in this queue.
  */
-import { EVENT_VERSION, type EventBody, type StoredEvent } from '../domain/events.ts'
-import type { Facts } from '../domain/commands.ts'
-import { decide, guards } from '../domain/decide.ts'
-import { reject, type Rejection, type RejectionCode } from '../domain/rejections.ts'
-import { emptyRoom, evolve, memberOf, type Effect, type Room } from '../domain/room.ts'
-import { encodeEvent } from '../log/codec.ts'
-import { LogFault, type Appended, type Patch, type Precondition, type RoomHashes, type RoomLog, type Unit } from '../log/log.ts'
+import { decide } from '../domain/decide.ts'
+import { reject, type Rejection } from '../domain/rejections.ts'
+import { emptyRoom, type Effect, type Room } from '../domain/room.ts'
+import { LogFault, type Appended, type RoomHashes, type RoomLog, type Unit } from '../log/log.ts'
 import type { Logger } from '../telemetry/logging.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { traceCommand } from '../telemetry/tracing.ts'
-import { isSlowed, usersIn, wantsFacts, type FactGathering } from './facts.ts'
+import { activeSpan, childOf, endSpan, outside, within } from '../telemetry/tracing.ts'
+import { createAside } from './aside.ts'
+import type { FactGathering } from './facts.ts'
 import { keyOf, type FirstResults } from './first-results.ts'
-import type { Commands, Outcome, Request } from './request.ts'
-import { patchOf, recordOf, roomFrom } from './room-hashes.ts'
+import { factsWithRights, pendingOf, RETRY_MS, sentOf, tracedOf, usersOf, type Pending, type Queue } from './queue.ts'
+import type { Commands, Outcome } from './request.ts'
+import { roomFrom } from './room-hashes.ts'
+import { unitOf } from './unit.ts'
 
-const RETRY_MS = 5000
 const DECISIONS_MAX = 20
 const BATCH_UNITS = 256
 const MEMBERS_CACHED_MAX = 5000
-const ONCE_CLIENT_MS = 600_000
-/** Only this process repeats a command without a `client_id`, for RETRY_MS. */
-const ONCE_OWN_MS = 60_000
 
 export interface CommandsOptions {
   log: RoomLog
@@ -52,32 +48,6 @@ export interface CommandsOptions {
   logger: Logger
 }
 
-interface Pending {
-  readonly request: Request
-  readonly eventIds: string[]
-  readonly since: number
-  readonly answer: (outcome: Outcome) => void
-  readonly endSpan: (outcome: string, failed: boolean) => void
-  /** Place in the order of arrival. */
-  readonly order: number
-  decisions: number
-  looked: boolean
-  /** Gathered anew for each decision. */
-  facts: Facts | undefined
-  /** It has its slot of slow mode, whatever becomes of its first decision. */
-  slotted: boolean
-}
-
-interface Queue {
-  readonly id: string
-  pending: Pending[]
-  busy: boolean
-  /** Sessions that wait for facts: the command that needs them, and what was sent after it. */
-  readonly aside: Map<string, Pending[]>
-  /** The state after the last append, undefined if it must be loaded, null if the room did not exist. */
-  room: Room | null | undefined
-}
-
 /** A decided command: what to append and what it changes, or a "no" (undefined: nothing to do). */
 type Decided =
   | { readonly pending: Pending, readonly unit: Unit, readonly effects: Effect[], readonly peers: readonly string[] }
@@ -90,6 +60,7 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
   let waiting = 0
   let arrivals = 0
   let idle: Array<() => void> = []
+  const aside = createAside({ gathering, readRoom, faulted, back: takeBack, clock })
 
   function queueOf (roomId: string): Queue {
     let queue = queues.get(roomId)
@@ -100,18 +71,19 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
         if (!busy && pending.length === 0 && aside.size === 0) queues.delete(id)
         else break
       }
-    } else queues.delete(roomId)
+    } else if (queue.pending.length > 0) return queue // it was moved to the end not long ago
+    else queues.delete(roomId)
     queues.set(roomId, queue)
     return queue
   }
 
   function wake (queue: Queue): void {
-    // Once per turn of the loop: all that came in with this turn is decided together and travels together.
+    // Decided as late as can be: all that has come in until the next call is decided together and travels together.
     if (dirty.size === 0) {
-      setImmediate(() => {
+      log.beforeCall(() => {
         const woken = [...dirty]
         dirty.clear()
-        for (const queue of woken) if (!queue.busy) void serve(queue)
+        outside(() => { for (const queue of woken) if (!queue.busy) void serve(queue) })
       })
     }
     dirty.add(queue)
@@ -120,8 +92,14 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
   function answer (pending: Pending, outcome: Outcome): void {
     waiting -= 1
     const result = !outcome.ok ? outcome.rejection.code : !outcome.changed ? 'unchanged' : outcome.duplicate ? 'duplicate' : 'appended'
-    metrics.appends.inc({ outcome: result })
-    pending.endSpan(result, !outcome.ok)
+    metrics.appends.inc({ outcome: result, durability: result === 'appended' ? log.durability() : 'none' })
+    metrics.commandsWaiting.dec()
+    if (pending.span !== undefined) {
+      pending.span.setAttribute('millrace.outcome', result)
+      if (outcome.ok && outcome.changed) pending.appending?.setAttributes({ 'millrace.room_id': outcome.room_id, 'millrace.seq': outcome.seq })
+      endSpan(pending.appending, outcome.ok ? undefined : result)
+      endSpan(pending.span, outcome.ok ? undefined : result)
+    }
     metrics.appendSeconds.observe((performance.now() - pending.since) / 1000)
     pending.answer(outcome)
     if (waiting === 0) {
@@ -138,11 +116,11 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
     try {
       // Nothing here waits unless it must, so that rooms woken together append in one call.
       if (batch.some(isUnlooked)) batch = await lookUp(queue, batch)
-      batch = putAside(queue, batch)
+      batch = aside.put(queue, batch)
       let decided = batch.length === 0 ? [] : decideAll(queue, batch, false)
       if (decided === undefined) {
-        await load(queue, batch)
-        batch = putAside(queue, batch) // now that it is known what kind of room it is
+        await within(tracedOf(batch), async () => { await load(queue, batch) })
+        batch = aside.put(queue, batch) // now that it is known what kind of room it is
         decided = decideAll(queue, batch, true)
       }
       if (decided === undefined) throw new TypeError('a freshly loaded room lacks a member that was asked for')
@@ -179,7 +157,7 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
   function decideAll (queue: Queue, batch: Pending[], fresh: boolean): Decided[] | undefined {
     if (queue.room === undefined) return undefined
     let room = queue.room ?? undefined
-    if (!fresh && batch.some(pending => lacksFacts(pending, room))) return undefined
+    if (!fresh && batch.some(pending => aside.lacksFacts(pending, room))) return undefined
     // Before anything moves, so that the members known so far stay known.
     const { members } = room ?? {}
     if (members !== undefined && batch.some(pending => !knowsAll(members, pending))) return undefined
@@ -188,12 +166,14 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
     for (const pending of batch) {
       const { command, user_id, at } = pending.request
       const now = at ?? clock()
-      const decision = decide(command, room, user_id, now, pending.facts)
+      const deciding = childOf(pending.span, 'decide')
+      const decision = decide(command, room, user_id, now, factsWithRights(pending))
+      endSpan(deciding, 'rejection' in decision ? decision.rejection.code : undefined)
       if ('rejection' in decision || decision.events.length === 0) {
         if (!fresh) return undefined
         decided.push({ pending, no: 'rejection' in decision ? decision.rejection : undefined })
       } else {
-        const { unit, effects, after } = prepare(pending, decision.events, room, now)
+        const { unit, effects, after } = unitOf(pending, decision.events, room, now, newId)
         room = after
         decided.push({ pending, unit, effects, peers: after.kind === 'dm' && command.type === 'message' ? after.peers : [] })
       }
@@ -223,90 +203,6 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
     // Another process may be at it, or the archive may lack its end: what is known of a cold room answers nothing.
     if (hashes?.meta.has('cold') === true) throw new LogFault('unavailable', `the room ${roomId} is not restored yet`)
     return hashes
-  }
-
-  const lacksFacts = ({ request, facts }: Pending, room: Room | null | undefined): boolean =>
-    gathering !== undefined && facts === undefined && wantsFacts(request.command, room)
-
-  /**
-   * Facts are gathered aside: a session waits for what its command needs from elsewhere (a password, Postgres), a room never waits
-   * for a session. What the session sends meanwhile waits behind it [G1]. Returns those that can be decided now.
-   */
-  function putAside (queue: Queue, batch: Pending[]): Pending[] {
-    return batch.filter(pending => {
-      const { session } = pending.request
-      const before = queue.aside.get(session)
-      if (before !== undefined) before.push(pending)
-      else if (!lacksFacts(pending, queue.room)) return true
-      else {
-        queue.aside.set(session, [pending])
-        void gatherAside(queue, pending)
-      }
-      return false
-    })
-  }
-
-  /** Never throws. Afterwards the session is back in the queue, in its place; or it is refused what it waited with. */
-  async function gatherAside (queue: Queue, pending: Pending): Promise<void> {
-    const { session } = pending.request
-    let no: Rejection | undefined
-    for (let pauseMs = 20; ; pauseMs = Math.min(2 * pauseMs, 500)) {
-      try {
-        pending.facts = await factsOf(queue.id, pending)
-        break
-      } catch (error) {
-        no = rejectionOf(error)
-        if (no.code === 'internal') logger.error({ err: error }, 'the facts of a command could not be gathered')
-        if (error instanceof LogFault && error.code === 'fenced') onFenced()
-        metrics.appendRetries.inc({ reason: error instanceof LogFault ? error.code : 'fault' })
-        if (no.code !== 'unavailable' || performance.now() - pending.since > RETRY_MS) break
-        await new Promise(resolve => setTimeout(resolve, pauseMs * (0.5 + Math.random())))
-      }
-    }
-    const back = queue.aside.get(session) ?? []
-    queue.aside.delete(session)
-    const kept = pending.facts === undefined && no !== undefined ? giveUp(queue, back, one => one === pending, no) : back
-    queue.pending = [...kept, ...queue.pending].sort((one, other) => one.order - other.order)
-    if (!queue.busy && queue.pending.length > 0) wake(queue)
-  }
-
-  async function factsOf (roomId: string, pending: Pending): Promise<Facts> {
-    const { command, user_id, at } = pending.request
-    const now = at ?? clock()
-    const hashes = await readRoom(roomId, usersOf(pending))
-    const room = hashes === undefined ? null : roomFrom(emptyRoom(roomId), hashes)
-    // Whoever may not anyway costs nobody a query.
-    const early = decide(command, room ?? undefined, user_id, now)
-    if ('rejection' in early && !FACTUAL.has(early.rejection.code) && command.type !== 'join') return {}
-    const facts = await gathering!.of(command, room, user_id, now)
-    if (pending.slotted || !isSlowed(command, room, user_id)) return facts
-    if ('rejection' in decide(command, room ?? undefined, user_id, now, facts)) return facts // it takes no slot
-    const no = await gathering!.slow(room!, user_id)
-    if (no !== undefined) return { ...facts, no }
-    pending.slotted = true
-    return facts
-  }
-
-  function prepare (pending: Pending, bodies: EventBody[], room: Room | undefined, now: number): { unit: Unit, effects: Effect[], after: Room } {
-    const { request: { user_id, client_id, session, command }, eventIds } = pending
-    const timestamp = new Date(now).toISOString()
-    const preconditions = room === undefined ? [] : preconditionsOf(pending, room)
-    const after = room ?? emptyRoom(command.room_id)
-    const effects: Effect[] = []
-    const patches: Patch[] = []
-    const by = AUDITED.has(bodies[0]!.type) ? pending.request.by : undefined
-    const events = bodies.map((body, i) => {
-      const event: StoredEvent = { ...body, user_id, timestamp, ...(client_id === undefined ? {} : { client_id }) }
-      for (const effect of evolve(after, event, after.seq + 1)) {
-        effects.push(effect)
-        patches.push(patchOf(effect, i))
-      }
-      eventIds[i] ??= newId() // kept over retries: the first attempt may have been appended
-      return { event_id: eventIds[i], v: EVENT_VERSION, data: encodeEvent(event), by }
-    })
-    const key = client_id ?? eventIds[0]!
-    const unit: Unit = { session, author: user_id, key, onceMs: client_id === undefined ? ONCE_OWN_MS : ONCE_CLIENT_MS, create: room === undefined, preconditions, events, patches }
-    return { unit, effects, after }
   }
 
   /** Answers what was appended, and every "no" whose reasons stood; returns what must be decided again, in order. */
@@ -351,7 +247,7 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
   async function sayNo (queue: Queue, pending: Pending, rejection: Rejection | undefined): Promise<void> {
     const { client_id, user_id } = pending.request
     try {
-      const key = client_id ?? pending.eventIds[0] // an attempt of this process may have been appended, and its answer lost
+      const key = client_id ?? pending.key // an attempt of this process may have been appended, and its answer lost
       const first = key === undefined ? undefined : await log.once(queue.id, user_id, key)
       if (first !== undefined) answer(pending, { ok: true, changed: true, room_id: queue.id, ...first, duplicate: true, durability: log.durability() })
       else if (rejection !== undefined) refuse(pending, rejection)
@@ -381,12 +277,18 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
     return kept
   }
 
-  /** After a fault: waits a little, gives up on what has waited too long; returns what is to be tried again, in order. */
-  async function afterFault (queue: Queue, batch: Pending[], error: unknown): Promise<Pending[]> {
+  /** Notes a fault; what is said to those whom it stops. */
+  function faulted (error: unknown, what: string): Rejection {
     const rejection = rejectionOf(error)
-    if (rejection.code === 'internal') logger.error({ err: error }, 'commands failed')
+    if (rejection.code === 'internal') logger.error({ err: error }, what)
     if (error instanceof LogFault && error.code === 'fenced') onFenced()
     metrics.appendRetries.inc({ reason: error instanceof LogFault ? error.code : 'fault' })
+    return rejection
+  }
+
+  /** After a fault: waits a little, gives up on what has waited too long; returns what is to be tried again, in order. */
+  async function afterFault (queue: Queue, batch: Pending[], error: unknown): Promise<Pending[]> {
+    const rejection = faulted(error, 'commands failed')
     const final = rejection.code !== 'unavailable'
     const kept = giveUp(queue, batch, ({ since }) => final || performance.now() - since > RETRY_MS, rejection)
     if (kept.length > 0) {
@@ -396,46 +298,33 @@ export function createCommands (options: CommandsOptions): Commands & { drained:
     return kept
   }
 
+  /** A session that waited for facts is back in the queue, in its place; or it is refused what it waited with. */
+  function takeBack (queue: Queue, waited: Pending[], pending: Pending, no: Rejection | undefined): void {
+    const kept = no === undefined ? waited : giveUp(queue, waited, one => one === pending, no)
+    queue.pending = [...kept, ...queue.pending].sort((one, other) => one.order - other.order)
+    if (!queue.busy && queue.pending.length > 0) wake(queue)
+  }
+
   return {
     async execute (request) {
       const queue = queueOf(request.command.room_id)
       let queued = queue.pending.length
       for (const { length } of queue.aside.values()) queued += length
-      if (queued >= queuedMax) return { ok: false, rejection: reject('overloaded', undefined, 1000) }
+      if (queued >= queuedMax) {
+        metrics.appends.inc({ outcome: 'overloaded', durability: 'none' })
+        return { ok: false, rejection: reject('overloaded', undefined, 1000) }
+      }
+      const parent = activeSpan()
+      const span = parent === undefined ? undefined : childOf(parent, `command ${request.command.type}`)
       return await new Promise<Outcome>(resolve => {
         waiting += 1
-        queue.pending.push({ request, eventIds: [], since: performance.now(), order: arrivals++, decisions: 0, looked: false, facts: undefined, slotted: false, answer: resolve, endSpan: traceCommand(request.command.type) })
+        metrics.commandsWaiting.inc()
+        queue.pending.push(pendingOf(request, { order: arrivals++, answer: resolve, span }))
         if (!queue.busy) wake(queue)
       })
     },
     drained: async () => { if (waiting > 0) await new Promise<void>(resolve => { idle.push(resolve) }) },
   }
-}
-
-/** A "no" that facts may turn; every other is given without them. */
-const FACTUAL: ReadonlySet<string> = new Set<RejectionCode>(['message_not_found', 'bad_reply'])
-
-/** What moderators may look into, with the device that it was done from. */
-const AUDITED: ReadonlySet<string> = new Set<EventBody['type']>(['join', 'leave', 'kick', 'ban', 'mute', 'role', 'room', 'delete', 'pin'])
-
-/** Users whose records the decision looks at. */
-function usersOf ({ request: { command, user_id }, facts }: Pending): string[] {
-  return [user_id, ...('target' in command ? [command.target] : []), ...(facts === undefined ? [] : usersIn(facts, command))]
-}
-
-/** What must still be so when it is appended: the rules, the records of actor and target, and what else it rests on. */
-function preconditionsOf ({ request: { command, user_id }, facts }: Pending, room: Room): Precondition[] {
-  const { users, count, undeleted } = guards(command, room, facts)
-  const record = (user: string): Precondition => ['members', user, recordOf(memberOf(room, user))]
-  const held: Precondition[] = [['meta', 'rules', String(room.rules)], record(user_id)]
-  for (const user of users) if (user !== user_id) held.push(record(user))
-  if (count) held.push(['meta', 'members', String(room.count)])
-  if (undeleted !== undefined) held.push(['deleted', String(undeleted), ''])
-  return held
-}
-
-function sentOf ({ request }: Pending): { author: string, client_id: string } {
-  return { author: request.user_id, client_id: request.client_id ?? '' }
 }
 
 function rejectionOf (error: unknown): Rejection {

@@ -32,9 +32,12 @@ export interface Undelivered {
   readonly applied_seq: number
 }
 
+/** `moved_to`: where a read mark is known to have moved, which need not be folded yet. */
+export interface PairRead extends Pair { readonly moved_to?: number }
+
 export interface Counts {
   /** Of pairs whose user is not in the room, nothing is told. Throws what the log and Postgres throw. */
-  unread: (pairs: readonly Pair[]) => Promise<Unread[]>
+  unread: (pairs: readonly PairRead[]) => Promise<Unread[]>
   /** Rooms of which the device lacks something. */
   undelivered: (userId: string, device: string, roomIds: readonly string[]) => Promise<Undelivered[]>
 }
@@ -66,14 +69,15 @@ export function createCounts ({ access, marks, log, store }: CountsDeps): Counts
     return ({ room_id, user_id }) => found.get(user_id)!.get(room_id) ?? 0
   }
 
-  async function counted (of: MarkOf, pairs: readonly Pair[]) {
+  async function counted (of: MarkOf, pairs: readonly PairRead[]) {
     const [marked, fresh] = await Promise.all([marksOf(store, of, pairs), freshMarks(of, pairs)])
+    const moved = new Map(pairs.map(({ room_id, user_id, moved_to = 0 }) => [`${user_id} ${room_id}`, moved_to]))
     const readingOf = await readingsOf(pairs) // after the marks: see `marksOf`
     const asked: Array<Asked & { readonly mark: number, readonly level: Level }> = marked.flatMap(item => {
       const reading = readingOf(item)
       if (!reading.allowed || !reading.inside) return []
       const { room: { seq: head }, member: { joined_seq } } = reading
-      const mark = Math.max(...[item.mark ?? 0, fresh(item)].filter(seq => seq <= head), 0) // beyond the head: of a history that does not stand
+      const mark = Math.max(...[item.mark ?? 0, fresh(item), moved.get(`${item.user_id} ${item.room_id}`)!].filter(seq => seq <= head), 0) // beyond the head: of a history that does not stand
       return [{ ...item, head, mark, place: Math.max(mark, joined_seq) }]
     })
     const counts = await countsAfter(reads, asked)

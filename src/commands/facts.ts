@@ -2,7 +2,7 @@
  * Facts: what a decision needs besides the room itself. Which messages a command names, whom its text mentions, whether a
  * password or an invite lets in, whether somebody is blocked, whether slow mode makes them wait. Most commands need none.
  *
- * Facts are gathered in the room's queue, so they keep the order of commands [G1]. A lookup that fails makes the command
+ * Facts are gathered aside, while other sessions go on; a session's commands keep their order [G1]. A lookup that fails makes the command
  * wait and try again like any fault, but for what only adorns it: without Postgres, people talk on and names stay text.
  */
 import type { Command, Facts, MessageFact } from '../domain/commands.ts'

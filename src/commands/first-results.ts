@@ -1,9 +1,9 @@
 /**
  * The long memory of G2: the first result of a command that a client sends again, however long ago the first time was. The
  * archive is asked, then the part of the stream that it does not have yet; what is younger than both looks is caught by the
- * append script's own key.
+ * append script's own key. An archive that has another history than the log says nothing: what it knows of may not stand [G8].
  */
-import type { Position } from '../domain/position.ts'
+import { START, type Position } from '../domain/position.ts'
 import { LogFault, type RoomLog } from '../log/log.ts'
 
 const CHUNK_EVENTS = 1000
@@ -30,6 +30,7 @@ export function keyOf ({ author, client_id }: Sent): string {
 export function createFirstResults ({ archiveLook, log }: { archiveLook: ArchiveLook, log: RoomLog }): FirstResults {
   return async (roomId, sent) => {
     const { checkpoint, hits } = await archiveLook(roomId, sent)
+    if (!await stands(log, roomId, checkpoint)) throw new LogFault('unavailable', `the archive of the room ${roomId} has another history than the log, until they are reconciled`)
     const found = new Map(hits.map(hit => [keyOf(hit), hit as FirstResult]))
     const wanted = new Set(sent.map(keyOf))
     for (let after = checkpoint.seq; ;) {
@@ -46,4 +47,12 @@ export function createFirstResults ({ archiveLook, log }: { archiveLook: Archive
       if (after - checkpoint.seq > EVENTS_MAX) throw new LogFault('unavailable', 'the archive is too far behind to look for what was sent before')
     }
   }
+}
+
+/** Whether the log has this position of the archive, as far as can be told: where it is trimmed, it was the archive's. */
+async function stands (log: RoomLog, roomId: string, { seq, chain }: Position): Promise<boolean> {
+  if (seq === 0) return true
+  const [{ fenced, heads }, chains] = await Promise.all([log.heads([roomId]), log.chainsAt(roomId, [seq])])
+  const head = heads.get(roomId) ?? START
+  return !fenced && (head.seq === seq ? head.chain === chain : head.seq > seq && (chains.get(seq) ?? chain) === chain)
 }

@@ -17,6 +17,8 @@ export interface Request {
   readonly client_id?: string | undefined
   /** The client sends it again, perhaps after more than 10 minutes: look into archive and log before appending. */
   readonly resend?: boolean | undefined
+  /** It is the command of an operator of the deployment, who was asked for at the edge. */
+  readonly operator?: true | undefined
   /** Epoch milliseconds of the event; the clock's if left out. For imports. */
   readonly at?: number | undefined
 }

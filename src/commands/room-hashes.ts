@@ -6,7 +6,7 @@
 import { setMeta, STRANGER, type Effect, type Member, type MetaField, type Role, type Room } from '../domain/room.ts'
 import type { Patch, RoomHashes } from '../log/log.ts'
 
-const META_FIELDS: readonly MetaField[] = ['kind', 'name', 'topic', 'history', 'members_max', 'message_chars_max', 'slow_mode_s', 'archived', 'removed', 'peers']
+const META_FIELDS: readonly MetaField[] = ['kind', 'name', 'topic', 'history', 'members_max', 'message_chars_max', 'slow_mode_s', 'archived', 'retention_days', 'removed', 'peers']
 
 /** Reads the hashes into `room`. Members that were asked for and are not there are noted as strangers. */
 export function roomFrom (room: Room, { meta, members }: RoomHashes): Room {

@@ -51,6 +51,8 @@ export interface Facts {
   readonly no?: Rejection
   /** Let in by a password or an invite. */
   readonly admitted?: boolean
+  /** It is done by an operator of the deployment, who stands above the owners of any room. */
+  readonly operator?: boolean
 }
 
 export const NO_FACTS: Facts = Object.freeze({})

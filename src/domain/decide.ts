@@ -23,6 +23,11 @@ export const EMOJI_MAX = 100
 /** People put into a room with its making. */
 export const FIRST_MEMBERS_MAX = 100
 
+/** An operator of the deployment, in any room: as an owner who came at its beginning. */
+const OPERATOR: Member = Object.freeze({ role: 'owner', muted_until: 0, banned_until: 0, joined_seq: 0 })
+/** What operators do as such: they keep order. Who wants to talk joins like everybody. */
+const OPERATORS_DO: ReadonlySet<Command['type']> = new Set(['delete', 'kick', 'ban', 'unban', 'mute', 'unmute', 'role', 'update', 'remove'])
+
 const no = (code: Parameters<typeof reject>[0], detail?: string): Decision => ({ rejection: reject(code, detail) })
 const yes = (...events: EventBody[]): Decision => ({ events })
 
@@ -36,8 +41,10 @@ export function decide (command: Command, room: Room | undefined, actor: string,
   if (command.type === 'create') return create(command, room, actor, facts)
   if (room === undefined || room.removed) return no('room_not_found')
   if (command.type === 'inform') return inform(command, room)
-  const member = memberOf(room, actor)
-  const inside = isMember(room, member, now, actor)
+  const operator = facts.operator === true
+  if (operator && (!OPERATORS_DO.has(command.type) || ('target' in command && command.target === actor))) return no('forbidden', 'As an operator one keeps order, and not over oneself')
+  const member = operator ? OPERATOR : memberOf(room, actor)
+  const inside = operator || isMember(room, member, now, actor)
   if (command.type === 'join') return join(room, member, inside, now, facts)
   // To those who may not know of a room, it does not exist (G9).
   if (!inside && !isKnown(room)) return no('room_not_found')
@@ -71,15 +78,17 @@ export function decide (command: Command, room: Room | undefined, actor: string,
       if (!allowed('kick')) return no('forbidden')
       if (command.target === actor) return no('forbidden', 'To go out by yourself, leave')
       if (RANK[target!.role] < 0) return no('target_not_member')
-      if (!outranks(member.role, target!.role)) return no('forbidden', 'Only those of a lower role')
+      if (!reaches(member, target!)) return no('forbidden', 'Only those of a lower role')
+      if (isKept(room, target!)) return no('last_owner')
       return yes({ type: 'kick', target: command.target, ...given('reason', command.reason) })
     case 'ban':
     case 'mute': {
       if (!allowed(command.type)) return no('forbidden')
       if (command.target === actor) return no('forbidden', 'Not yourself')
-      if (!outranks(member.role, target!.role)) return no('forbidden', 'Only those of a lower role')
+      if (!reaches(member, target!)) return no('forbidden', 'Only those of a lower role')
       if (facts.no !== undefined) return { rejection: facts.no }
       if (command.until !== undefined && !(Date.parse(command.until) > now)) return no('bad_request', 'until must be in the future')
+      if (command.type === 'ban' && isKept(room, target!)) return no('last_owner')
       const until = command.type === 'ban' ? target!.banned_until : target!.muted_until
       if (until === timeOf(command.until) && command.reason === undefined) return yes()
       return yes({ type: command.type, target: command.target, ...given('until', command.until), ...given('reason', command.reason) })
@@ -88,7 +97,7 @@ export function decide (command: Command, room: Room | undefined, actor: string,
     case 'unmute': {
       const what = command.type === 'unban' ? 'ban' : 'mute'
       if (!allowed(what)) return no('forbidden')
-      if (!outranks(member.role, target!.role)) return no('forbidden', 'Only those of a lower role')
+      if (!reaches(member, target!)) return no('forbidden', 'Only those of a lower role')
       if ((what === 'ban' ? target!.banned_until : target!.muted_until) === 0) return yes()
       return yes({ type: what, target: command.target, lifted: true })
     }
@@ -179,7 +188,7 @@ function onMessage (command: OnMessage, room: Room, actor: string, member: Membe
       return yes({ type: 'edit', message_seq: command.message_seq, content: command.content, ...mentionsOf(command.content, room, member, now, facts) })
     case 'delete': {
       const own = message!.author === actor
-      if (!own && !(may(room.kind, member.role, 'delete others') && outranks(member.role, memberOf(room, message!.author).role))) return no('forbidden', 'Others’ messages are deleted by those of a higher role')
+      if (!own && !(may(room.kind, member.role, 'delete others') && reaches(member, memberOf(room, message!.author)))) return no('forbidden', 'Others’ messages are deleted by those of a higher role')
       return message!.deleted ? yes() : yes({ type: 'delete', message_seq: command.message_seq })
     }
     case 'react':
@@ -259,7 +268,8 @@ function changeRole ({ target: user, role }: Command & { type: 'role' }, room: R
   if (stepsDown) return isLastOwner(room, member) ? no('last_owner') : yes({ type: 'role', target: user, role })
   // An owner makes others what they like, owners too; everyone else only what is below themselves.
   const gives = member.role === 'owner' || RANK[role] < RANK[member.role]
-  if (user === actor || !outranks(member.role, target.role) || !gives) return no('forbidden', 'Only those of a lower role, and only to a lower one than one’s own')
+  if (user === actor || !reaches(member, target) || !gives) return no('forbidden', 'Only those of a lower role, and only to a lower one than one’s own')
+  if (isKept(room, target)) return no('last_owner')
   return yes({ type: 'role', target: user, role })
 }
 
@@ -269,7 +279,7 @@ function update (command: Command & { type: 'update' }, room: Room, member: Memb
   if (member.muted_until > now) return no('muted')
   const changes = (['name', ...SETTING_NAMES] as const).filter(name => command[name] !== undefined && command[name] !== current(room, name))
   // In groups everyone may change what it is called, not how it is run.
-  if (!changes.every(name => allowed(name === 'name' || name === 'topic' ? 'update' : name === 'archived' ? 'archive' : 'settings'))) return no('forbidden')
+  if (!changes.every(name => allowed(name === 'name' || name === 'topic' ? 'update' : name === 'archived' ? 'archive' : name === 'retention_days' ? 'retain' : 'settings'))) return no('forbidden')
   if (changes.includes('history') && room.kind === 'lobby') return no('forbidden', 'Everyone reads all of the lobby')
   if (changes.length === 0) return yes()
   if (room.archived && command.archived !== false) return no('room_archived')
@@ -283,6 +293,10 @@ function current (room: Room, name: 'name' | typeof SETTING_NAMES[number]): unkn
 
 /** Everyone in the lobby counts as a member. */
 const roleOf = (room: Room, member: Member): Role => room.kind === 'lobby' && RANK[member.role] < 0 ? 'member' : member.role
+/** Whom an operator may not take out of their role: a room keeps an owner, but for the lobby, which needs none. */
+const isKept = (room: Room, target: Member): boolean => room.kind !== 'lobby' && isLastOwner(room, target)
+/** Whom one may act on: those of a lower role; an operator, everyone. */
+const reaches = (member: Member, other: Member): boolean => member === OPERATOR || outranks(member.role, other.role)
 const isLastOwner = (room: Room, member: Member): boolean => member.role === 'owner' && room.owners <= 1
 const isFull = (room: Room): boolean => room.members_max > 0 && room.count >= room.members_max
 

@@ -49,6 +49,7 @@ export const Settings = Type.Object({
   message_chars_max: Type.Optional(Type.Integer({ minimum: 1, maximum: CONTENT_CHARS_MAX, description: 'Longest message, in characters' })),
   slow_mode_s: Type.Optional(Type.Integer({ minimum: 0, maximum: 86_400, description: 'Seconds that a member waits between two messages; 0: none' })),
   archived: Type.Optional(Type.Boolean({ description: 'Whether the room can only be read' })),
+  retention_days: Type.Optional(Type.Integer({ minimum: 0, maximum: 36_500, description: 'Days for which messages are kept; then their content is erased for good. 0: as long as in all rooms' })),
 })
 export type Settings = Static<typeof Settings>
 export const SETTING_NAMES = Object.keys(Settings.properties) as Array<keyof Settings>
@@ -117,6 +118,8 @@ export const EventCommon = Type.Object({
   user_id: Type.String({ description: 'Who did it' }),
   timestamp: Type.String({ description: 'RFC 3339, UTC, milliseconds' }),
   client_id: Type.Optional(Type.String({ description: 'The idempotency key that its command came with' })),
+  operator: Type.Optional(Type.Literal(true, { description: 'It was done by an operator of the deployment, not by a role in the room' })),
+  traceparent: Type.Optional(Type.String({ description: 'W3C Trace Context, where its command was traced' })),
 })
 
 export type StoredEvent = EventBody & Static<typeof EventCommon> & Tombstone

@@ -10,8 +10,8 @@ export type Role = 'owner' | 'admin' | 'moderator' | 'member' | 'none' | 'kicked
 export type Action =
   | 'send' | 'react' | 'edit own' | 'delete own' | 'delete others' | 'pin' | 'mention room'
   | 'leave' | 'add' | 'invite' | 'kick' | 'ban' | 'mute' | 'role'
-  /** Name and topic; everything else that may be set; whether it can only be read. */
-  | 'update' | 'settings' | 'archive'
+  /** Name and topic; everything else that may be set; whether it can only be read; for how long messages are kept. */
+  | 'update' | 'settings' | 'archive' | 'retain'
   | 'remove' | 'audit' | 'read edits'
 
 /** Higher may act on lower. Those who are not in the room have no rank. */
@@ -38,6 +38,7 @@ const OPEN: Table = {
   update: 'admin',
   settings: 'admin',
   archive: 'admin',
+  retain: 'owner',
   remove: 'owner',
   audit: 'moderator',
   'read edits': 'moderator',
@@ -56,6 +57,7 @@ const TWO: Table = {
   update: 'nobody',
   settings: 'nobody',
   archive: 'nobody',
+  retain: 'nobody',
   remove: 'nobody',
   audit: 'nobody',
 }

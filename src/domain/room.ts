@@ -24,7 +24,7 @@ export const STRANGER: Member = Object.freeze({ role: 'none', muted_until: 0, ba
 export const FOREVER = 253_402_300_799_999
 
 /** Texts of the room's `meta`: its name, kind and settings as they are kept. Numbers are decimal, yes is `1`. */
-export type MetaField = 'kind' | 'name' | 'topic' | 'history' | 'members_max' | 'message_chars_max' | 'slow_mode_s' | 'archived' | 'removed' | 'peers'
+export type MetaField = 'kind' | 'name' | 'topic' | 'history' | 'members_max' | 'message_chars_max' | 'slow_mode_s' | 'archived' | 'retention_days' | 'removed' | 'peers'
 export type CountField = 'messages' | 'rules' | 'members' | 'owners'
 
 /** The state that commands are decided on. Only the members that somebody asked for are in `members`. */
@@ -42,6 +42,8 @@ export interface Room {
   slow_mode_s: number
   /** Whether it can only be read. */
   archived: boolean
+  /** Days for which messages are kept; 0: as long as in all rooms. */
+  retention_days: number
   /** Whether it was deleted: then it does not exist for anybody. */
   removed: boolean
   /** The two of a DM, else empty. */
@@ -160,6 +162,7 @@ export function emptyRoom (id: string): Room {
     message_chars_max: 0,
     slow_mode_s: 0,
     archived: false,
+    retention_days: 0,
     removed: false,
     peers: [],
     seq: 0,
@@ -178,7 +181,7 @@ export function setMeta (room: Room, field: MetaField, value: string): void {
     case 'name': room.name = value; break
     case 'topic': room.topic = value; break
     case 'history': room.history = value === 'joined' ? 'joined' : 'all'; break
-    case 'members_max': case 'message_chars_max': case 'slow_mode_s': room[field] = Number(value); break
+    case 'members_max': case 'message_chars_max': case 'slow_mode_s': case 'retention_days': room[field] = Number(value); break
     case 'archived': case 'removed': room[field] = value === '1'; break
     case 'peers': room.peers = value === '' ? [] : value.split(' '); break
   }

@@ -138,6 +138,19 @@ export function tsqueryOf ({ alternatives }: Search): string | undefined {
   return alternatives.map(({ all, none }) => `(${[...all.map(phrase), ...none.map(not => `!${phrase(not)}`)].join(' & ')})`).join(' | ')
 }
 
+/**
+ * The search with its whole words only, which finds all that it finds and more. Undefined where it has no beginning of a word, or nothing
+ * besides one.
+ */
+export function wholeWordsOf (search: Search): Search | undefined {
+  if (!search.alternatives.some(({ all }) => all.some(({ prefix }) => prefix))) return undefined
+  const alternatives = search.alternatives.map(({ all }) => ({
+    all: all.map(({ words, prefix }) => ({ words: prefix ? words.slice(0, -1) : words, prefix: false })).filter(({ words }) => words.length > 0),
+    none: [],
+  }))
+  return alternatives.some(({ all }) => all.length === 0) ? undefined : { ...search, alternatives }
+}
+
 /** What is known of a message besides its words. Found by lexemes that no word can be, so that one index finds all. */
 export const facetOf = {
   /** The random end of an ID: others that share it are told apart by the row. */

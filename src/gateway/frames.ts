@@ -27,6 +27,7 @@ const appends = {
   ref: Ref,
   client_id: Type.Optional(Uuid),
   resend: Type.Optional(Type.Boolean()),
+  traceparent: Type.Optional(Type.String({ maxLength: 256, description: 'W3C Trace Context of the client; one that cannot be read is passed over' })),
 }
 
 /** Which message: `message_seq`, or by its other name. */

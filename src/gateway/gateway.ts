@@ -73,7 +73,7 @@ export async function createGateway (app: FastifyInstance, options: GatewayOptio
   const perUser = new Map<string, number>()
   const upgrades = new TokenBucket(config.UPGRADES_PER_SECOND, 2 * config.UPGRADES_PER_SECOND, clock())
   const turn = createTurn()
-  const hub = createHub({ tail, turn, metrics, clock }) // its phase comes first: what it fans out is written in the same turn
+  const hub = createHub({ tail, turn, metrics, clock, lingerMs: config.LINGER_S * 1000 }) // its phase comes first: what it fans out is written in the same turn
   const { signals, publisher, presenceLeases: leases, audiencesOf, noteLastSeen } = options
   const readings = createReadings({ access, clock })
   const typing = createTyping({ readings, publisher, blocked, clock, metrics })
@@ -86,16 +86,21 @@ export async function createGateway (app: FastifyInstance, options: GatewayOptio
     publisher,
     audiencesOf,
     noteLastSeen,
-    statusOf: people.statusOf,
-    here: people.here,
-    roomsOf: userId => people.of(userId).flatMap(socket => [...subscriptions.roomsOf(socket)]),
+    // Who reads a stream says nothing of themselves: they are online.
+    statusOf: userId => streams.isReader(userId) ? 'online' : people.statusOf(userId),
+    * here () {
+      yield * people.here()
+      for (const userId of streams.readers()) if (people.statusOf(userId) === undefined) yield userId
+    },
+    roomsOf: userId => [...people.of(userId).flatMap(socket => [...subscriptions.roomsOf(socket)]), ...streams.roomsOf(userId)],
     leaseMs: config.PRESENCE_LEASE_MS,
     roomMax: config.PRESENCE_ROOM_MAX,
     clock,
     metrics,
     logger,
   })
-  const outboxes = createOutboxes({ bytesMax: config.OUTBOX_BYTES_MAX, turn })
+  const outboxes = createOutboxes({ bytesMax: config.OUTBOX_BYTES_MAX, turn, onSent: type => { metrics.framesOut.inc({ type }) }, onSlow: kind => { metrics.slowConsumers.inc({ kind }) } })
+  turn.add(hub.written)
   const deps: SocketOptions = {
     ...options,
     memberships,
@@ -125,6 +130,7 @@ export async function createGateway (app: FastifyInstance, options: GatewayOptio
       if (retryMs > 0) return reject('overloaded', TOO_MANY_HERE, retryMs)
       return deps.admit(userId) ? undefined : reject('too_many', CLOSE.too_many_connections.reason)
     },
+    onReader: (userId, rooms) => { presence.changed(userId, rooms) },
     roomsMax: config.SUBSCRIPTIONS_MAX,
   })
   const isFull = (): boolean => connections.size + streams.count() >= config.CONNECTIONS_MAX

@@ -98,7 +98,16 @@ export function forgetUpgrade (ws: WebSocket): void {
 /** What has an event `drain`. */
 interface Draining { once: (event: 'drain', listener: () => void) => unknown, removeListener: (event: 'drain', listener: () => void) => unknown }
 
-export function createOutboxes ({ bytesMax, turn }: { bytesMax: number, turn: Turn }): Outboxes {
+export interface OutboxesOptions {
+  bytesMax: number
+  turn: Turn
+  /** Told of each frame that is for one alone, by its type. */
+  onSent?: (type: string) => void
+  /** Told of each that is reported slow. */
+  onSlow?: (kind: 'socket' | 'stream') => void
+}
+
+export function createOutboxes ({ bytesMax, turn, onSent = () => {}, onSlow: noteSlow = () => {} }: OutboxesOptions): Outboxes {
   const drainedBytes = Math.min(DRAINED_BYTES, bytesMax / 4)
   let dirty: QueuedOutbox[] = []
   turn.add(() => {
@@ -119,6 +128,7 @@ export function createOutboxes ({ bytesMax, turn }: { bytesMax: number, turn: Tu
     }
 
     abstract bytes (): number
+    protected abstract kind (): 'socket' | 'stream'
     protected abstract isOpen (): boolean
     protected abstract write (frames: Buffer): void
     protected abstract draining (): Draining | undefined
@@ -131,13 +141,16 @@ export function createOutboxes ({ bytesMax, turn }: { bytesMax: number, turn: Tu
       this.#queue.push(frames)
     }
 
-    send (frame: object): void {
+    send (frame: object & { readonly type?: string }): void {
+      onSent(frame.type ?? 'other')
       this.push(wireFrame(JSON.stringify(frame)))
     }
 
+    /** What is queued here counts too, and is not written for it: it goes with what is offered. */
     isDrained (): boolean {
-      this.flush()
-      return this.bytes() <= drainedBytes
+      let queued = 0
+      for (const { length } of this.#queue) queued += length
+      return this.bytes() + queued <= drainedBytes
     }
 
     offer (frames: Buffer): boolean {
@@ -155,11 +168,13 @@ export function createOutboxes ({ bytesMax, turn }: { bytesMax: number, turn: Tu
       this.write(queue.length === 1 ? queue[0]! : Buffer.concat(queue))
       if (!this.#slow && this.bytes() > bytesMax) {
         this.#slow = true
+        noteSlow(this.kind())
         this.#onSlow()
       }
     }
 
     async drained (): Promise<void> {
+      this.flush()
       if (this.isDrained() || !this.isOpen()) return
       // One for all who wait: of one socket, many rooms may.
       await (this.#draining ??= this.#drain().finally(() => { this.#draining = undefined }))
@@ -195,6 +210,7 @@ export function createOutboxes ({ bytesMax, turn }: { bytesMax: number, turn: Tu
       return this.#raw?.writableLength ?? this.#ws.bufferedAmount
     }
 
+    protected kind () { return 'socket' as const }
     protected isOpen (): boolean { return this.#ws.readyState === this.#ws.OPEN }
     protected draining (): Draining | undefined { return this.#raw }
 
@@ -224,6 +240,7 @@ export function createOutboxes ({ bytesMax, turn }: { bytesMax: number, turn: Tu
     }
 
     bytes (): number { return this.#response.writableLength }
+    protected kind () { return 'stream' as const }
     protected isOpen (): boolean { return !this.#response.writableEnded && !this.#response.destroyed }
     protected draining (): Draining { return this.#response }
     protected write (blocks: Buffer): void { this.#response.write(blocks) }

@@ -64,7 +64,10 @@ export function createPeople ({ signals, subscriptions, onMembership = () => {},
     for (const { id, outbox } of of(userId)) {
       if (id === signal.except) continue
       if (outbox.bytes() > EPHEMERAL_BYTES_MAX) metrics.ephemeralDropped.inc({ reason: 'slow socket' })
-      else outbox.push(frame ??= wireFrame(JSON.stringify(signal.frame)))
+      else {
+        outbox.push(frame ??= wireFrame(JSON.stringify(signal.frame)))
+        metrics.framesOut.inc({ type: 'ephemeral' })
+      }
     }
   }
 

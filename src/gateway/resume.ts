@@ -3,8 +3,9 @@
  * double [G4, G5].
  *
  * Settle the position (is it in this history? else `reset` to the newest common one) → read the log in chunks, each checked
- * to chain onto the last, as fast as the client reads → within one buffer of the head, join the feed and buffer → ask for access
- * again → read up to the cut-off → send what was buffered beyond it → `live`. Access is asked every `ACCESS_MS` besides.
+ * to chain onto the last, as fast as the client reads → within one buffer of the head, buffer what the feed brings → read up to the
+ * cut-off → send what was buffered beyond it → `live`. Access was asked after the feed was joined, which tells of whoever is put out
+ * from then on, and is asked again every `ACCESS_MS`: what the feed tells may be late.
  *
  * What the stream does not have any more, or has not at all, the archive has; as long as it has it, Postgres is not asked. A catch-up
  * is done in pieces, a chunk each, so that others have their turn in between (`fair-line.ts`), and is nowhere while its client reads.
@@ -12,23 +13,21 @@
 import { START, claims, type ClaimedPosition, type Position } from '../domain/position.ts'
 import type { Rejection } from '../domain/rejections.ts'
 import type { Access } from '../commands/access.ts'
-import { frameOf, withoutDeleted, type LogEvent } from '../log/codec.ts'
+import type { LogEvent } from '../log/codec.ts'
 import { chainOf } from '../log/chain.ts'
 import { LogFault, type RoomLog } from '../log/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { createChunks, isBehindHole, type Chunk, type Chunks } from './chunks.ts'
 import type { ClaimedPlace } from './frames.ts'
 import { BUFFER_EVENTS, resetFrame, type Feed, type Subscriber } from './hub.ts'
-import { wireFrame } from './outbox.ts'
 
 /** Events that are read at a time: at first, and at most, when they are small. */
 const CHUNK_EVENTS_FIRST = 128
-const CHUNK_EVENTS = 500
-/** What a chunk should come to: 500 messages of 8,000 characters would be 4 MB for each of many sockets that catch up. */
-const CHUNK_BYTES = 262_144
+const CHUNK_EVENTS = 200
+/** What a chunk should come to: 200 messages of 8,000 characters would be 1.6 MB for each of many sockets that catch up. */
+const CHUNK_BYTES = 131_072
 /** The same for a client that does not take all of one at once: what it does not take is read again. */
 const CHUNK_BYTES_SLOW = 65_536
-/** What is written at once, before looking whether the client reads: less than any outbox may hold. */
-const RUN_BYTES = 32_768
 /** A catch-up that takes longer asks for access again as often. */
 export const ACCESS_MS = 1000
 /** How long the tail may take to hear what the client has heard already. */
@@ -87,8 +86,9 @@ export class AccessLost extends Error {
 }
 
 export function createResume (options: ResumeOptions): (request: ResumeRequest) => CatchUp {
+  const chunks = createChunks(options)
   return request => {
-    const resuming = new Resuming(options, request)
+    const resuming = new Resuming(options, request, chunks)
     return async () => await resuming.step()
   }
 }
@@ -96,19 +96,23 @@ export function createResume (options: ResumeOptions): (request: ResumeRequest) 
 class Resuming {
   readonly #deps: ResumeOptions
   readonly #request: ResumeRequest
+  readonly #chunks: Chunks
   /** Everything up to here was sent, or is known to the client. */
   #position: Position | undefined
   #from: number
   #inside: boolean
   #synced = false
+  /** Where what was sent came from. */
+  #source: 'none' | 'log' | 'archive' | 'both' = 'none'
   #waitedMs = 0
   #askedAt = performance.now()
   #limit = CHUNK_EVENTS_FIRST
   /** The stream does not have what is before this seq. */
   #hotFrom = 0
 
-  constructor (deps: ResumeOptions, request: ResumeRequest) {
+  constructor (deps: ResumeOptions, request: ResumeRequest, chunks: Chunks) {
     this.#deps = deps
+    this.#chunks = chunks
     this.#request = request
     this.#from = request.from
     this.#inside = request.inside
@@ -124,7 +128,6 @@ class Resuming {
       if (position.seq > head.seq) return this.#awaitTail()
       if (subscriber.state === 'catching up' && position.seq < head.seq && head.seq - position.seq <= BUFFER_EVENTS / 2) {
         feed.buffer(subscriber) // no await since `head` was read: the buffer begins right after it
-        await this.#askAccess()
         continue
       }
       const cutOff = subscriber.state === 'buffering' ? bufferStart(subscriber, feed) : head.seq
@@ -149,9 +152,12 @@ class Resuming {
   #becomeLive (position: Position): void {
     const { feed, subscriber } = this.#request
     const next = subscriber.buffer.filter(({ seq }) => seq > position.seq)
-    if (next.length > 0) subscriber.outbox.push(Buffer.concat(next.map(({ frame }) => frame)))
+    if (next.length > 0) {
+      subscriber.outbox.push(Buffer.concat(next.map(({ frame }) => frame)))
+      this.#count(next.length)
+    }
     feed.live(subscriber)
-    this.#deps.metrics.resumes.inc({ result: this.#synced ? 'caught up' : 'at head' })
+    this.#deps.metrics.resumes.inc({ source: this.#source, result: this.#synced ? 'caught up' : 'at head' })
     const { seq, chain } = feed.position()
     subscriber.outbox.send({ type: 'live', room_id: feed.roomId, seq, chain })
   }
@@ -197,63 +203,40 @@ class Resuming {
   async #readOn (position: Position, last: number): Promise<boolean> {
     const { feed, subscriber: { outbox }, gone } = this.#request
     if (!outbox.isDrained()) return false
-    const { events, source } = await this.#read(position.seq, Math.min(this.#limit, last - position.seq))
-    let { seq, chain } = position
-    const chunk: Array<{ at: Position, frame: Buffer }> = []
-    let bytes = 0
-    for (const event of events) {
-      if (event.seq !== seq + 1 || event.seq > last || (event.chain !== chainOf(chain, event.event_id) && !isBehindHole({ seq, chain }))) break
-      const frame = wireFrame(frameOf(feed.roomId, event))
-      seq = event.seq
-      chain = event.chain
-      bytes += frame.length
-      chunk.push({ at: { seq, chain }, frame })
-    }
-    if (chunk.length === 0) {
+    const chunk = await this.#chunks(feed, position, Math.min(this.#limit, last - position.seq), this.#hotFrom)
+    this.#hotFrom = chunk.hotFrom
+    if (chunk.events === 0) {
       this.#position = await this.#goBack(position)
       return true
     }
     if (gone()) return true
+    const { source } = chunk
     if (!this.#synced) outbox.send({ type: 'sync', room_id: feed.roomId, from: position.seq, to: feed.position().seq, source })
     this.#synced = true
     const taken = this.#offer(chunk)
-    const aim = taken === chunk.length ? CHUNK_BYTES : CHUNK_BYTES_SLOW
-    this.#limit = Math.max(1, Math.min(CHUNK_EVENTS, Math.floor(aim * chunk.length / bytes)))
-    return taken === chunk.length
+    this.#source = this.#source === 'none' || this.#source === source ? source : 'both'
+    this.#deps.metrics.catchUpEvents.inc({ source }, taken)
+    const aim = taken === chunk.events ? CHUNK_BYTES : CHUNK_BYTES_SLOW
+    this.#limit = Math.max(1, Math.min(CHUNK_EVENTS, Math.floor(aim * chunk.events / chunk.bytes)))
+    return taken === chunk.events
   }
 
   /** Gives the client a chunk, run by run; returns how many events of it were taken. */
-  #offer (chunk: ReadonlyArray<{ at: Position, frame: Buffer }>): number {
+  #offer ({ runs }: Chunk): number {
     const { outbox } = this.#request.subscriber
     let taken = 0
-    let size = 0
-    for (let i = 0; i < chunk.length; i++) {
-      size += chunk[i]!.frame.length
-      if (size < RUN_BYTES && i < chunk.length - 1) continue
-      const run = chunk.slice(taken, i + 1)
-      if (!outbox.offer(run.length === 1 ? run[0]!.frame : Buffer.concat(run.map(({ frame }) => frame)))) break
-      taken = i + 1
-      size = 0
-      this.#position = chunk[i]!.at
+    for (const { at, events, frames } of runs) {
+      if (!outbox.offer(frames)) break
+      taken += events
+      this.#position = at
     }
-    this.#deps.metrics.eventsOut.inc(taken)
+    this.#count(taken)
     return taken
   }
 
-  /** Events after `after`: from the stream, or from the archive where the stream begins later or is not there. */
-  async #read (after: number, limit: number): Promise<{ events: LogEvent[], source: 'log' | 'archive' }> {
-    const { log, readArchive } = this.#deps
-    const { feed } = this.#request
-    if (after + 1 >= this.#hotFrom) {
-      const head = feed.position()
-      const events = await log.read(feed.roomId, after, limit)
-      if (events[0]?.seq === after + 1) return { events, source: 'log' }
-      this.#hotFrom = events[0]?.seq ?? head.seq + 1
-    }
-    // Deletes before events: a delete is forgotten only once the archive has applied it, so what is read after that has the tombstone.
-    const deleted = await log.deletedAfter(feed.roomId, after)
-    const events = await readArchive(feed.roomId, after, limit)
-    return { events: events.map(event => withoutDeleted(event, deleted)), source: 'archive' }
+  #count (events: number): void {
+    this.#deps.metrics.eventsOut.inc(events)
+    this.#deps.metrics.framesOut.inc({ type: 'event' }, events)
   }
 
   /** The log does not go on from `position`: it has parted meanwhile, or it cannot be read now. */
@@ -334,11 +317,6 @@ class Resuming {
     if (cold.length > 0) for (const { seq, chain } of await archivedAt(feed.roomId, cold)) chains.set(seq, chain)
     return chains
   }
-}
-
-/** Whether this is the end of a hole, as it was told with `erased`: what follows it cannot be checked against it. */
-function isBehindHole ({ seq, chain }: ClaimedPosition): boolean {
-  return seq > 0 && chain === START.chain
 }
 
 /** The last seq before the buffer: what must be read from the log. */

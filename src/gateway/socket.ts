@@ -4,36 +4,23 @@
  * that wait [G7].
  */
 import type { WebSocket } from 'ws'
-import type { Direct } from '../commands/direct.ts'
-import type { Commands, Outcome } from '../commands/request.ts'
+import type { Outcome } from '../commands/request.ts'
 import type { Config } from '../config.ts'
 import { CONTENT_CHARS_MAX } from '../domain/events.ts'
 import { reject, type Rejection } from '../domain/rejections.ts'
-import { TokenBucket, type Bucket } from '../limits/bucket.ts'
-import { LogFault } from '../log/log.ts'
 import type { Status } from '../log/presence.ts'
-import type { Logger } from '../telemetry/logging.ts'
-import type { Metrics } from '../telemetry/metrics.ts'
 import { CLOSE, type CloseName } from './close-codes.ts'
-import { commandOf, isCommandFrame, type CommandFrame } from './frame-commands.ts'
 import { readFrame, type ClientFrame, type ClaimedPlace } from './frames.ts'
-import type { MarkFrames } from './marks.ts'
+import { Inflow, TOO_FAST_MS } from './inflow.ts'
 import type { Memberships } from './memberships.ts'
 import type { Outbox, Outboxes } from './outbox.ts'
-import type { People } from './people.ts'
+import { refuse, serve, type Answerable, type ServingOptions } from './serving.ts'
 import { SESSION, type Input, type Phase } from './session.ts'
-import type { Subscriptions } from './subscriptions.ts'
-import type { Typing } from './typing.ts'
 
 /** Milliseconds that a closing socket has before it is cut. */
 const CLOSING_MS = 3000
 /** Close codes that are counted by themselves: a client may name any of 2,000 others, each of which would be a series. */
 const CODES = new Set<number>([1000, 1001, 1002, 1005, 1006, 1007, 1009, ...Object.values(CLOSE).map(({ code }) => code)])
-
-/** A larger frame counts as several against the rate: reading it takes as long. */
-const BYTES_PER_TOKEN = 4096
-/** How long a socket that sends too fast is not read. Between two reads of 64 KiB it costs others nothing. */
-const TOO_FAST_MS = 1000
 
 /** Frames that may wait while a token is checked; they come out of one read, of at most 64 KiB. */
 const FRAMES_WAITING_MAX = 1000
@@ -46,17 +33,11 @@ const DEVICE = /^[^\p{Cc}\p{Cs}]+$/u
 /** What a checked token says. Epoch milliseconds. */
 export interface Identity { readonly user_id: string, readonly session_id: string, readonly expires_at: number }
 
-export interface SocketOptions {
+export interface SocketOptions extends ServingOptions {
   config: Config
-  commands: Commands
-  direct: Direct
   /** Makes the user's inbox if there is none. */
   ensureInbox: (userId: string) => Promise<Outcome>
-  subscriptions: Subscriptions
   memberships: Memberships
-  people: People
-  typing: Typing
-  marks: MarkFrames
   outboxes: Pick<Outboxes, 'open'>
   /** Whose token this is, if it is good; at once where nobody must be asked. */
   verify: (token: string) => Identity | undefined | Promise<Identity | undefined>
@@ -67,8 +48,6 @@ export interface SocketOptions {
   release: (userId: string) => void
   newId: () => string
   clock: () => number
-  metrics: Metrics
-  logger: Logger
 }
 
 /** How the client came: what stood in the URL and the headers. */
@@ -86,30 +65,27 @@ export class Connection {
   readonly id: string
   readonly #ws: WebSocket
   readonly #deps: SocketOptions
-  readonly #frames: Bucket | undefined
   #phase: Phase = 'greeting'
   #identity: Identity | undefined
   #arrival: Arrival | undefined
   #greeting: NodeJS.Timeout | undefined
   #badFrames = 0
-  #underWay = 0
-  #holds = 0
-  #tooFast = false
   #alive = true
   /** Frames that came while a token is being checked. */
   #waiting: ClientFrame[] | undefined
   readonly outbox: Outbox
+  readonly inflow: Inflow
   /** What the user says of themselves on this device. */
   status: Status = 'online'
   #device: string | undefined
 
   constructor (ws: WebSocket, deps: SocketOptions, arrival: Arrival) {
-    const { config, clock } = deps
+    const { config } = deps
     this.id = deps.newId()
     this.#ws = ws
     this.#deps = deps
     this.#arrival = arrival
-    this.#frames = config.RATE_LIMITS === 'off' ? undefined : new TokenBucket(config.FRAMES_PER_SECOND, 5 * config.FRAMES_PER_SECOND, clock())
+    this.inflow = new Inflow(ws, deps)
     this.outbox = deps.outboxes.open(ws, () => { this.end('slow_consumer') })
     ws.on('message', (data, isBinary) => { this.#onMessage(data as Buffer, isBinary) })
     ws.on('pong', () => { this.#alive = true })
@@ -165,14 +141,13 @@ export class Connection {
   #onMessage (data: Buffer, isBinary: boolean): void {
     this.#alive = true
     if (this.#phase === 'ending' || this.#phase === 'ended') return // what was read with the last straw is not even parsed
-    const waitMs = this.#frames?.take(this.#deps.clock(), 1 + Math.floor(data.length / BYTES_PER_TOKEN)) ?? 0
-    if (waitMs > 0) this.#slowDown()
+    const waitMs = this.inflow.take(data.length)
     const read = isBinary ? { rejection: reject('bad_frame', 'Frames are text, not binary') } : readFrame(data.toString('utf8'))
     this.#deps.metrics.framesIn.inc({ type: 'frame' in read ? read.frame.type : 'bad' })
     if ('rejection' in read) {
       this.#step('bad frame', () => { this.#onBadFrame(read) })
     } else if (waitMs > 0) {
-      this.#error(read.frame, reject('rate_limited', undefined, waitMs))
+      refuse(read.frame, reject('rate_limited', undefined, waitMs), this)
     } else {
       this.#onFrame(read.frame)
     }
@@ -181,13 +156,13 @@ export class Connection {
   #onFrame (frame: ClientFrame): void {
     if (this.#waiting !== undefined) {
       if (this.#waiting.length < FRAMES_WAITING_MAX) this.#waiting.push(frame)
-      else this.#error(frame, reject('rate_limited', undefined, TOO_FAST_MS))
+      else refuse(frame, reject('rate_limited', undefined, TOO_FAST_MS), this)
       return
     }
     this.#step(frame.type === 'hello' ? 'hello' : 'frame', action => {
       if (frame.type === 'hello') this.#onHello(frame)
-      else if (action === 'refuse') this.#error(frame, reject('unauthenticated', 'Say hello with a token first'))
-      else this.#serve(frame)
+      else if (action === 'refuse') refuse(frame, reject('unauthenticated', 'Say hello with a token first'), this)
+      else serve(frame, this, this.#deps)
     })
   }
 
@@ -199,7 +174,7 @@ export class Connection {
 
   #onHello (frame: ClientFrame & { type: 'hello' }): void {
     if (frame.token !== undefined) return this.#authenticate(this.#deps.verify(frame.token), frame, () => { this.#serveHello(frame) })
-    if (this.#identity === undefined) return this.#error(frame, reject('unauthenticated', 'The hello needs a token'))
+    if (this.#identity === undefined) return refuse(frame, reject('unauthenticated', 'The hello needs a token'), this)
     this.#welcome()
     this.#serveHello(frame)
   }
@@ -229,34 +204,34 @@ export class Connection {
   }
 
   /** Goes on with `then` if the token is good. While somebody must be asked about it, nothing is read or served; the hello's deadline holds. */
-  #authenticate (checked: Identity | undefined | Promise<Identity | undefined>, frame: { ref?: number | undefined } = {}, then = () => {}): void {
+  #authenticate (checked: Identity | undefined | Promise<Identity | undefined>, frame: Answerable = {}, then = () => {}): void {
     if (!(checked instanceof Promise)) {
       if (this.#isAdmitted(checked, frame)) then()
       return
     }
     this.#waiting = []
-    this.#hold()
+    this.inflow.hold()
     void checked.then(identity => {
       if (this.#isAdmitted(identity, frame)) then()
     }, error => {
       this.#deps.logger.debug({ reason: (error as Error).message }, 'a token could not be checked')
-      this.#error(frame, reject('unavailable', undefined, TOKEN_RETRY_MS))
+      refuse(frame, reject('unavailable', undefined, TOKEN_RETRY_MS), this)
       this.end('token_expired', TOKEN_RETRY_MS)
     }).finally(() => {
       const frames = this.#waiting ?? []
       this.#waiting = undefined
-      this.#release()
+      this.inflow.release()
       for (const frame of frames) this.#onFrame(frame)
     })
   }
 
   /** Takes the token's identity as that of the connection; false if it may not be, which is answered then. */
-  #isAdmitted (identity: Identity | undefined, frame: { ref?: number | undefined }): boolean {
+  #isAdmitted (identity: Identity | undefined, frame: Answerable): boolean {
     if (this.#phase === 'ending' || this.#phase === 'ended') return false // meanwhile
     const known = this.#identity
     if (identity === undefined || (known !== undefined && known.user_id !== identity.user_id)) {
       this.#deps.metrics.authFailures.inc({ reason: 'socket_token' })
-      this.#error(frame, reject('unauthenticated'))
+      refuse(frame, reject('unauthenticated'), this)
       this.#step('token bad', () => { this.#sayBye('token_expired') })
       return false
     }
@@ -287,108 +262,8 @@ export class Connection {
     })
   }
 
-  #serve (frame: ClientFrame): void {
-    if (isCommandFrame(frame)) {
-      if (frame.type === 'message' && frame.room_id !== undefined) this.#deps.typing.wrote(this, frame.room_id)
-      return this.#execute(frame)
-    }
-    switch (frame.type) {
-      case 'ping':
-        this.outbox.send({ type: 'pong', ...refOf(frame) })
-        break
-      case 'subscribe':
-        this.#subscribe(frame.room_id, frame.after, frame.ref)
-        break
-      case 'unsubscribe':
-        this.#deps.subscriptions.remove(this, frame.room_id)
-        this.outbox.send({ type: 'ack', ...refOf(frame), room_id: frame.room_id })
-        break
-      case 'typing':
-        this.#answerTaken(frame, this.#deps.typing.heard(this, frame.room_id, frame.active), frame.room_id)
-        break
-      case 'read':
-        this.#answerTaken(frame, this.#deps.marks.read(this, frame.room_id, frame.seq!), frame.room_id)
-        break
-      case 'delivered':
-        this.#answerTaken(frame, this.#deps.marks.delivered(this, frame.rooms))
-        break
-      case 'presence':
-        this.status = frame.status
-        this.#deps.people.changed(this)
-        if (frame.ref !== undefined) this.outbox.send({ type: 'ack', ref: frame.ref })
-        break
-    }
-  }
-
-  /**
-   * Answers a frame that appends nothing: `ack` once it was taken, or what stands against it. It counts as a command under way.
-   * @param roomId the room that the frame is about; of any other frame `room_id` is a field that nobody has checked
-   */
-  #answerTaken (frame: { ref?: number | undefined }, taken: Promise<Rejection | number | undefined>, roomId?: string): void {
-    const { config, logger } = this.#deps
-    this.#underWay += 1
-    if (this.#underWay === config.COMMANDS_IN_FLIGHT_MAX) this.#hold()
-    taken.catch((error: unknown) => {
-      if (!(error instanceof LogFault)) logger.error({ err: error }, 'a frame could not be served')
-      return reject(error instanceof LogFault && error.code === 'overloaded' ? 'overloaded' : 'unavailable', undefined, TOO_FAST_MS)
-    }).then(answer => {
-      if (this.#underWay === config.COMMANDS_IN_FLIGHT_MAX) this.#release()
-      this.#underWay -= 1
-      if (typeof answer === 'object') return this.#error(frame, answer)
-      if (frame.ref !== undefined) this.outbox.send({ type: 'ack', ref: frame.ref, room_id: roomId, seq: answer }) // what is undefined is left out
-    })
-  }
-
   #subscribe (roomId: string, after: ClaimedPlace | undefined, ref?: number): void {
     this.#deps.subscriptions.add(this, roomId, after, ref)
-  }
-
-  #execute (frame: CommandFrame): void {
-    const { commands, direct, config } = this.#deps
-    this.#underWay += 1
-    if (this.#underWay === config.COMMANDS_IN_FLIGHT_MAX) this.#hold()
-    const request = { command: commandOf(frame), user_id: this.userId!, session: this.id, by: this.#identity!.session_id, client_id: frame.client_id, resend: frame.resend }
-    const recipient = frame.type === 'message' && frame.room_id === undefined ? frame.recipient : undefined
-    void (recipient === undefined ? commands.execute(request) : direct.send(request, recipient)).then(outcome => {
-      if (this.#underWay === config.COMMANDS_IN_FLIGHT_MAX) this.#release()
-      this.#underWay -= 1
-      this.#answer(frame, outcome)
-    })
-  }
-
-  /** Not reading is how the client is slowed down: TCP tells it, and nobody else waits. Each hold is paired with one release. */
-  #hold (): void {
-    this.#holds += 1
-    if (this.#holds === 1) this.#ws.pause()
-  }
-
-  #release (): void {
-    this.#holds -= 1
-    if (this.#holds === 0) this.#ws.resume()
-  }
-
-  /** Without a pause the loop would read a flood for as long as it comes, whatever is answered, and nobody else. */
-  #slowDown (): void {
-    if (this.#tooFast) return
-    this.#tooFast = true
-    this.#hold()
-    setTimeout(() => {
-      this.#tooFast = false
-      this.#release()
-    }, Math.min(TOO_FAST_MS, this.#deps.config.HEARTBEAT_MS / 2)).unref() // less than a heartbeat: its pong is read in time
-  }
-
-  #answer (frame: { ref?: number | undefined }, outcome: Outcome): void {
-    if (!outcome.ok) return this.#error(frame, outcome.rejection)
-    if (frame.ref === undefined) return
-    const { room_id } = outcome
-    if (!outcome.changed) return this.outbox.send({ type: 'ack', ref: frame.ref, room_id })
-    const { seq, chain, event_id, duplicate, durability } = outcome
-    this.outbox.send({ type: 'ack', ref: frame.ref, room_id, seq, chain, event_id, duplicate, durability })
-  }
-
-  #error (frame: { ref?: number | undefined }, rejection: Rejection): void {
-    this.outbox.send({ type: 'error', ...refOf(frame), ...rejection })
   }
 
   #sayBye (name: CloseName, retryAfterMs?: number): void {
@@ -421,8 +296,4 @@ export class Connection {
       this.#deps.metrics.closes.inc({ code: CODES.has(code) ? String(code) : 'other' })
     })
   }
-}
-
-function refOf ({ ref }: { ref?: number | undefined }): { ref?: number } {
-  return ref === undefined ? {} : { ref }
 }

@@ -1,7 +1,7 @@
 /**
  * Streams of server-sent events: each is a subscriber like a socket, of one room or several, over an HTTP response that goes on and on.
  * It ends with its token or its session, when its reader is slow, when the server stops, and when none of its rooms may be read any
- * more; the client comes back with the last ID that it saw. A stream counts as a connection [G7].
+ * more; the client comes back with the last ID that it saw. A stream counts as a connection [G7], and its reader as online.
  */
 import type { ServerResponse } from 'node:http'
 import { REJECTIONS, reject, type Rejection } from '../domain/rejections.ts'
@@ -38,6 +38,11 @@ export interface Streams {
   /** Opens a stream, or says why not; then nothing was written. */
   open: (opening: StreamOpening) => Rejection | undefined
   count: () => number
+  /** Who reads here. */
+  readers: () => Iterable<string>
+  isReader: (userId: string) => boolean
+  /** Rooms of all streams of this user. */
+  roomsOf: (userId: string) => Iterable<string>
   /** Bytes that wait for slow readers. */
   waitingBytes: () => number
   /** Signs of life, and the end of those whose token has run out. */
@@ -55,6 +60,8 @@ export interface StreamsOptions {
   /** What stands against one more connection of this user. It counts from here on. */
   admit: (userId: string) => Rejection | undefined
   release: (userId: string) => void
+  /** Told when a stream of somebody came, or went (with the rooms that it had). */
+  onReader?: (userId: string, rooms?: Iterable<string>) => void
   isRevoked: (sessionId: string) => boolean
   roomsMax: number
   newId: () => string
@@ -62,8 +69,9 @@ export interface StreamsOptions {
   metrics: Metrics
 }
 
-export function createStreams ({ subscriptions, outboxes, admit, release, isRevoked, roomsMax, newId, clock, metrics }: StreamsOptions): Streams {
+export function createStreams ({ subscriptions, outboxes, admit, release, onReader = () => {}, isRevoked, roomsMax, newId, clock, metrics }: StreamsOptions): Streams {
   const streams = new Set<EventStream>()
+  const readers = new Map<string, Set<EventStream>>()
 
   class EventStream implements Subscribing {
     readonly id = newId()
@@ -86,6 +94,7 @@ export function createStreams ({ subscriptions, outboxes, admit, release, isRevo
       for (const [roomId, after] of rooms) if (!this.#ended) subscriptions.add(this, roomId, after)
     }
 
+    get rooms (): Iterable<string> { return this.#rooms }
     get userId (): string { return this.#opening.identity.user_id }
     get sessionId (): string { return this.#opening.identity.session_id }
 
@@ -117,6 +126,10 @@ export function createStreams ({ subscriptions, outboxes, admit, release, isRevo
       subscriptions.removeAll(this)
       if (!streams.delete(this)) return
       release(this.userId)
+      const own = readers.get(this.userId)
+      own?.delete(this)
+      if (own?.size === 0) readers.delete(this.userId)
+      onReader(this.userId, this.#opening.rooms.keys())
       metrics.streams.set(streams.size)
     }
 
@@ -141,11 +154,18 @@ export function createStreams ({ subscriptions, outboxes, admit, release, isRevo
       if (refused !== undefined) return refused
       const stream = new EventStream(opening)
       streams.add(stream)
+      const own = readers.get(stream.userId)
+      if (own === undefined) readers.set(stream.userId, new Set([stream]))
+      else own.add(stream)
+      onReader(stream.userId)
       metrics.streams.set(streams.size)
       return undefined
     },
 
     count: () => streams.size,
+    readers: () => readers.keys(),
+    isReader: userId => readers.has(userId),
+    roomsOf: userId => [...readers.get(userId) ?? []].flatMap(({ rooms }) => [...rooms]),
 
     waitingBytes () {
       let bytes = 0

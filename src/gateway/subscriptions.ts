@@ -79,22 +79,24 @@ export function createSubscriptions ({ hub, access, resume, onLive = () => {}, o
 
   /** Makes it one of the room's subscribers, to be brought to live. Undefined: it may not be, which is answered, or has gone. */
   async function begin (connection: Subscribing, roomId: string, subscription: Subscription, after: ClaimedPlace | undefined): Promise<CatchUp | undefined> {
-    const reading = await access.reading(roomId, connection.userId!)
-    if (!reading.allowed) return void drop(connection, roomId, subscription, reading.rejection)
-    if (subscription.gone) return undefined
+    if (!hub.has(roomId)) { // nothing is opened for whoever may not read it
+      const reading = await access.reading(roomId, connection.userId!)
+      if (!reading.allowed) return void drop(connection, roomId, subscription, reading.rejection)
+      if (subscription.gone) return undefined
+    }
     const feed = await hub.feed(roomId)
     if (subscription.gone) return void feed.leave(subscription)
     subscription.feed = feed
-    subscription.open = reading.room.kind === 'public'
     feed.join(subscription)
     // Whoever was put out before the feed could tell is found out now.
-    const again = await access.reading(roomId, connection.userId!)
-    if (!again.allowed) return void drop(connection, roomId, subscription, again.rejection)
+    const reading = await access.reading(roomId, connection.userId!)
+    if (!reading.allowed) return void drop(connection, roomId, subscription, reading.rejection)
     if (subscription.gone) return undefined
+    subscription.open = reading.room.kind === 'public'
     const { seq, chain } = feed.position()
     if (subscription.ref !== undefined) connection.outbox.send({ type: 'ack', ref: subscription.ref, room_id: roomId, seq, chain })
     subscription.ref = undefined
-    return resume({ feed, subscriber: subscription, userId: connection.userId!, after, from: again.from, inside: again.inside, gone: () => subscription.gone })
+    return resume({ feed, subscriber: subscription, userId: connection.userId!, after, from: reading.from, inside: reading.inside, gone: () => subscription.gone })
   }
 
   /** The subscription, piece by piece. */
@@ -108,7 +110,7 @@ export function createSubscriptions ({ hub, access, resume, onLive = () => {}, o
         if (progress === 'live' && !subscription.gone) onLive(connection, roomId)
         return progress === 'live' || progress === 'gone' ? 'done' : progress
       } catch (error) {
-        metrics.resumes.inc({ result: 'failed' })
+        metrics.resumes.inc({ source: 'none', result: 'failed' })
         if (!(error instanceof LogFault || error instanceof AccessLost || isUnavailable(error))) logger.error({ err: error }, 'a subscription failed')
         drop(connection, roomId, subscription, error instanceof AccessLost ? error.rejection : reject('unavailable', undefined, 500 + Math.floor(Math.random() * 500)))
         return 'done'
@@ -152,10 +154,12 @@ export function createSubscriptions ({ hub, access, resume, onLive = () => {}, o
       all.set(connection, rooms)
     }
     if (rooms.size >= config.SUBSCRIPTIONS_MAX) return answerError(connection, roomId, reject('too_many_subscriptions'), ref)
-    const subscription: Subscription = { connection, outbox: connection.outbox, userId: connection.userId!, open: false, state: 'catching up', buffer: [], reset: undefined, beat: 0, feed: undefined, gone: false, ref }
+    const subscription: Subscription = { connection, outbox: connection.outbox, userId: connection.userId!, open: true, state: 'catching up', buffer: [], reset: undefined, beat: 0, feed: undefined, gone: false, ref }
     rooms.set(roomId, subscription)
     const admitted = line.enter(connection, piecesOf(connection, roomId, subscription, after))
-    if (!admitted) drop(connection, roomId, subscription, reject('busy', undefined, 1000 + Math.floor(Math.random() * 2000)))
+    if (admitted) return
+    metrics.resumes.inc({ source: 'none', result: 'busy' })
+    drop(connection, roomId, subscription, reject('busy', undefined, 1000 + Math.floor(Math.random() * 2000)))
   }
 
   return {

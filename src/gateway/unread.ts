@@ -22,7 +22,7 @@ export interface UnreadFrames {
   stop: () => Promise<void>
 }
 
-interface Waiting { readonly room_id: string, readonly user_id: string, connection: string | undefined }
+interface Waiting { readonly room_id: string, readonly user_id: string, moved_to: number, connection: string | undefined }
 
 export function createUnreadFrames ({ counts, publisher, metrics, logger }: { counts: Pick<Counts, 'unread'>, publisher: Publisher, metrics: Metrics, logger: Logger }): UnreadFrames {
   let waiting = new Map<string, Waiting>()
@@ -51,13 +51,16 @@ export function createUnreadFrames ({ counts, publisher, metrics, logger }: { co
   }
 
   return {
-    moved ({ room_id, user_id, connection }) {
+    moved ({ room_id, user_id, seq, connection }) {
       if (signal.aborted) return
       const key = `${user_id} ${room_id}`
       const before = waiting.get(key)
       if (before === undefined && waiting.size >= WAITING_MAX) return metrics.ephemeralDropped.inc({ reason: 'too many' })
-      if (before === undefined) waiting.set(key, { room_id, user_id, connection })
-      else if (before.connection !== connection) before.connection = undefined // two devices: each is told of the other's
+      if (before === undefined) waiting.set(key, { room_id, user_id, moved_to: seq, connection })
+      else {
+        before.moved_to = Math.max(before.moved_to, seq)
+        if (before.connection !== connection) before.connection = undefined // two devices: each is told of the other's
+      }
       timer ??= setTimeout(flush, GATHER_MS)
     },
 

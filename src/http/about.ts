@@ -17,6 +17,8 @@ export const TAGS = {
   Members: 'Roles, invites, kicks, bans and mutes',
   Messages: 'Messages, reactions, pins and threads',
   Log: 'The log of a room itself, and how far it was read',
+  Notifications: 'Web Push, webhooks, and when not to be disturbed',
+  Operators: 'For those who look after the deployment; to everybody else there is nothing here',
   Service: 'Health, metrics and documents',
 } as const
 export type Tag = keyof typeof TAGS

@@ -14,6 +14,7 @@ const Item = Type.Object({
   type: Type.Enum([...AUDITED]),
   user_id: Type.String({ description: 'Who did it' }),
   session_id: Type.Optional(Type.String({ description: 'In which sign-in' })),
+  operator: Type.Optional(Type.Literal(true, { description: 'It was done by an operator of the deployment' })),
   device_id: Type.Optional(Type.String({ description: 'What its client calls the device, where that is still known' })),
   timestamp: Type.String(),
   target: Type.Optional(Type.String({ description: 'To whom' })),

@@ -89,7 +89,7 @@ export function authRoutes (app: App, { accounts, tokens, config }: AuthDeps): v
     return answer(request, reply, 201, await accounts.guest(username, deviceOf(request, device_id)), cookie)
   })
 
-  app.post('/auth/login', { schema: { ...about('Accounts', 'Log in', 'bad_credentials'), body: LogIn, response: { 200: SignedIn } } }, async (request, reply) => {
+  app.post('/auth/login', { schema: { ...about('Accounts', 'Log in', 'bad_credentials', 'forbidden'), body: LogIn, response: { 200: SignedIn } } }, async (request, reply) => {
     const { username, password, device_id, cookie = false } = request.body
     return answer(request, reply, 200, await accounts.logIn(username, password, deviceOf(request, device_id)), cookie)
   })

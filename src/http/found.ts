@@ -62,17 +62,17 @@ export async function messagesOf ({ log, store }: Pick<RoomReadsDeps, 'log' | 's
 
 export const placeKey = ({ room_id, seq }: Place): string => `${room_id} ${seq}`
 
-/** `before` of a query: `next` of an earlier answer. */
+/** `before` or `after` of a query: `next` of an earlier answer. */
 export const Cursor = Type.Optional(Type.String({ maxLength: 1000, pattern: '^[\\w-]+$', description: '`next` of the page before' }))
 
 /** A place as `next` tells it: opaque, so that it may change. */
 export const cursorText = (cursor: object): string => Buffer.from(JSON.stringify(cursor)).toString('base64url')
 
 /** Throws Refusal `bad_request`. */
-export function cursorFrom<S extends TSchema> (schema: S, text: string): Static<S> {
+export function cursorFrom<S extends TSchema> (schema: S, text: string, name = 'before'): Static<S> {
   try {
     const cursor: unknown = JSON.parse(Buffer.from(text, 'base64url').toString())
     if (Value.Check(schema, cursor)) return cursor
   } catch {} // it is no JSON
-  return refuse('bad_request', 'before must be the next of an earlier answer', 'before')
+  return refuse('bad_request', `${name} must be the next of an earlier answer`, name)
 }

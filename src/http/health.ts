@@ -30,7 +30,7 @@ export function healthRoutes (app: FastifyInstance, { ready }: { ready: () => Pr
 }
 
 /** A check that hangs or throws is an answer too. */
-async function answerOf (ready: () => Promise<Readiness>): Promise<Readiness> {
+export async function answerOf (ready: () => Promise<Readiness>): Promise<Readiness> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<Readiness>(resolve => {
     timer = setTimeout(resolve, READY_MS, { ok: false, checks: { readiness: `no answer within ${READY_MS} ms` } })

@@ -1,6 +1,6 @@
 /**
  * `/metrics` in Prometheus' text format: this process's metrics and those of the processes in METRICS_FROM, which give theirs as
- * JSON at `/metrics.json`. A process that does not answer in a second is left out.
+ * JSON at `/metrics.json`. One that does not answer in a second is shown as down: `millrace_up` is 0 for the roles that it ran.
  *
  * Each metric is written once, with all its series. Roles keep series apart; two processes of one role that would collide are
  * folded as the metric says (sums, mostly), as Prometheus refuses a series given twice.
@@ -12,6 +12,7 @@ import { ConfigError } from '../config.ts'
 import type { Logger } from '../telemetry/logging.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { about, text } from './about.ts'
+import { answerOf, type Readiness } from './health.ts'
 
 const FETCH_MS = 1000
 const BYTES_MAX = 8 * 1024 * 1024
@@ -27,27 +28,41 @@ const Families = Type.Array(Type.Object({
 interface Sample { value: number, labels: Record<string, string | number>, metricName?: string }
 interface Family { name: string, help: string, type: string, aggregator?: string, values: Sample[] }
 
+const UP = 'millrace_up'
+const NEVER_SEEN: Family = { name: UP, help: '', type: 'gauge', aggregator: 'min', values: [{ value: 0, labels: { runs: 'unknown', role: 'unknown' } }] }
+
 export interface MetricsDeps {
   metrics: Metrics
   /** METRICS_FROM: URLs separated by commas. */
   from?: string | undefined
+  /** What `/readyz` says. */
+  ready: () => Promise<Readiness>
   logger: Logger
 }
 
-export function metricsRoutes (app: FastifyInstance, { metrics, from, logger }: MetricsDeps): void {
+export function metricsRoutes (app: FastifyInstance, { metrics, from, ready, logger }: MetricsDeps): void {
   const { registry } = metrics
   const urls = (from ?? '').split(',').map(url => url.trim()).filter(url => url !== '').map(jsonUrl)
-  const own = async (): Promise<Family[]> => await registry.getMetricsAsJSON() as unknown as Family[]
+  /** What each of the others runs, as it said last. */
+  const known = new Map<string, Family>(urls.map(url => [url, NEVER_SEEN]))
+  const own = async (): Promise<Family[]> => {
+    metrics.ready.set((await answerOf(ready)).ok ? 1 : 0)
+    return await registry.getMetricsAsJSON() as unknown as Family[]
+  }
 
   app.get('/metrics.json', { schema: { ...about('Service', 'Metrics of this process, for another that shows them'), describes: { response: { 200: Families } } } }, async () => await own())
 
   app.get('/metrics', { schema: { ...about('Service', 'Metrics, as Prometheus reads them'), describes: { response: { 200: text('text/plain') } } } }, async (_request, reply) => {
     const others = await Promise.all(urls.map(async url => {
       try {
-        return await fetchFamilies(url)
+        const families = await fetchFamilies(url)
+        const up = families.find(({ name }) => name === UP)
+        if (up !== undefined && up.values.length > 0) known.set(url, up)
+        return families
       } catch (error) {
         logger.debug({ from: new URL(url).host, reason: (error as Error).message }, 'the metrics of another process are missing')
-        return []
+        const up = known.get(url)!
+        return [{ ...up, values: up.values.map(sample => ({ ...sample, value: 0 })) }]
       }
     }))
     return reply.header('content-type', Registry.PROMETHEUS_CONTENT_TYPE).send(textOf(merge([await own(), ...others])))

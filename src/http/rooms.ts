@@ -35,6 +35,7 @@ export const Room = Type.Object({
   message_chars_max: Type.Optional(Type.Integer({ description: 'Longest message, in characters' })),
   slow_mode_s: Type.Optional(Type.Integer({ description: 'Seconds that a member waits between two messages; 0: none' })),
   archived: Type.Optional(Type.Boolean({ description: 'Whether it can only be read' })),
+  retention_days: Type.Optional(Type.Integer({ description: 'Days for which messages are kept; left out where it has no rule of its own' })),
   peers: Type.Optional(Type.Array(Type.String(), { description: 'The two of a direct conversation' })),
   members: Type.Optional(Type.Integer({ description: 'How many are in it; not told of the lobby' })),
   head_seq: Type.Optional(Type.Integer({ description: 'Its newest event' })),
@@ -117,7 +118,7 @@ function refuseAs ({ rejection }: Extract<Reading, { allowed: false }>): never {
 
 /** The room as the reader sees it. */
 export function roomOf ({ room, member: { role }, inside }: Allowed): Static<typeof Room> {
-  const { id, kind, name, topic, history, members_max, message_chars_max, slow_mode_s, archived, peers, seq, messages, count } = room
+  const { id, kind, name, topic, history, members_max, message_chars_max, slow_mode_s, archived, retention_days, peers, seq, messages, count } = room
   return {
     id,
     name,
@@ -128,6 +129,7 @@ export function roomOf ({ room, member: { role }, inside }: Allowed): Static<typ
     message_chars_max: message_chars_max > 0 ? message_chars_max : CONTENT_CHARS_MAX,
     slow_mode_s,
     archived,
+    ...(retention_days > 0 ? { retention_days } : {}),
     ...(kind === 'dm' ? { peers: [...peers] } : {}),
     ...(kind === 'lobby' ? {} : { members: count }),
     head_seq: seq,

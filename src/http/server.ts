@@ -11,7 +11,6 @@ import type { Server } from 'node:http'
 import fastifyCookie from '@fastify/cookie'
 import fastifyJwt from '@fastify/jwt'
 import { fastify, type FastifyInstance, type FastifyHttpOptions, type FastifyReply, type FastifyRequest } from 'fastify'
-import Type from 'typebox'
 import type { Accounts } from '../auth/accounts.ts'
 import type { Sessions } from '../auth/sessions.ts'
 import { jwtOptions, type SigningKey, type Tokens } from '../auth/tokens.ts'
@@ -19,7 +18,8 @@ import type { TrustProxy } from '../limits/addresses.ts'
 import type { Limits } from '../limits/limits.ts'
 import type { Logger } from '../telemetry/logging.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { about } from './about.ts'
+import { beginTrace, endSpan, isTracing, within, type Span } from '../telemetry/tracing.ts'
+import { adminRoutes, type AdminDeps } from './admin.ts'
 import { createRequireUser, validatorCompiler, type App } from './app.ts'
 import { auditRoutes } from './audit.ts'
 import { authRoutes, type AuthDeps } from './auth.ts'
@@ -42,6 +42,7 @@ import { messagesRoutes, type MessagesDeps } from './messages.ts'
 import { offlineRoutes } from './offline.ts'
 import { mentionsRoutes } from './mentions.ts'
 import { metricsRoutes } from './metrics.ts'
+import { notificationsRoutes } from './notifications.ts'
 import { pinsRoutes } from './pins.ts'
 import { answerBrokenRequest, createErrorHandler, describeValidation, refuse, sendProblem } from './problems.ts'
 import { reject } from '../domain/rejections.ts'
@@ -54,7 +55,11 @@ import { threadsRoutes } from './threads.ts'
 import { unreadRoutes } from './unread.ts'
 import { marksRoutes, type MarksDeps } from './marks.ts'
 import { presenceRoutes, type PresenceDeps } from './presence.ts'
+import { HANDSHAKE_MS, type KeyPair } from './tls.ts'
+import { pushRoutes, type PushDeps } from './push.ts'
 import { usersRoutes } from './users.ts'
+import { webRoutes, type WebDeps } from './web.ts'
+import { webhooksRoutes, type WebhooksDeps } from './webhooks.ts'
 
 const BODY_BYTES_MAX = 65_536
 const HEADER_BYTES_MAX = 16_384
@@ -66,8 +71,8 @@ const SILENCE_MS = 120_000
 const PIPELINED_MAX = 256
 /** The route of what has none. */
 const UNKNOWN = 'unknown'
-
-const Welcome = Type.Object({ name: Type.String(), api: Type.String(), docs: Type.String() })
+/** Asked by machines every few seconds; and the upgrade, whose frames are traced by themselves. */
+const UNTRACED: ReadonlySet<string> = new Set(['/ws', '/metrics', '/metrics.json', '/healthz', '/readyz', UNKNOWN])
 
 /** What every server of Millrace needs. */
 export interface ServerDeps {
@@ -77,6 +82,8 @@ export interface ServerDeps {
   requestMs?: number
   /** Whose X-Forwarded-For is believed. */
   trustProxy?: TrustProxy
+  /** With it the server speaks https and wss. */
+  tls?: KeyPair | undefined
 }
 
 /** What the routes need that every process has. */
@@ -89,7 +96,7 @@ export interface OpsRoutesDeps {
 
 export type OpsDeps = ServerDeps & OpsRoutesDeps
 
-export type RoutesDeps = OpsRoutesDeps & PresenceDeps & MarksDeps & SyncDeps & RoomsDeps & RoomCommandsDeps & DmsDeps & MessagesDeps & EventsDeps & SseDeps & AuthDeps & { tokens: Tokens, accounts: Accounts, sessions: Sessions, limits: Limits, clock: () => number }
+export type RoutesDeps = OpsRoutesDeps & PresenceDeps & MarksDeps & SyncDeps & RoomsDeps & RoomCommandsDeps & DmsDeps & MessagesDeps & EventsDeps & SseDeps & AuthDeps & PushDeps & WebhooksDeps & AdminDeps & WebDeps & { tokens: Tokens, accounts: Accounts, sessions: Sessions, limits: Limits, clock: () => number }
 
 /** A gateway's server, without routes. `app.jwt` signs and verifies with `signingKey`. */
 export async function createServer ({ signingKey, ...deps }: ServerDeps & { signingKey: SigningKey }): Promise<FastifyInstance> {
@@ -105,8 +112,8 @@ export function addRoutes (app: FastifyInstance, deps: RoutesDeps): void {
   limitRequests(app, deps.limits)
   documentRoutes(app)
 
+  void app.register(webRoutes, deps)
   void app.register(async open => {
-    open.get('/', { schema: { ...about('Service', 'What this is'), response: { 200: Welcome } } }, async () => ({ name: 'Millrace', api: 'Sign up at POST /auth/signup, then connect a WebSocket to /ws', docs: '/docs' }))
     await open.register(fastifyCookie) // here only: nothing else is done on behalf of a cookie
     authRoutes(open as never as App, deps)
     healthRoutes(open, deps)
@@ -121,6 +128,9 @@ export function addRoutes (app: FastifyInstance, deps: RoutesDeps): void {
     usersRoutes(signedIn, deps)
     presenceRoutes(signedIn, deps)
     marksRoutes(signedIn, deps)
+    notificationsRoutes(signedIn, deps)
+    pushRoutes(signedIn, deps)
+    webhooksRoutes(signedIn, deps)
     contactsRoutes(signedIn, deps)
     roomsRoutes(signedIn, deps)
     roomCommandsRoutes(signedIn, deps)
@@ -134,6 +144,7 @@ export function addRoutes (app: FastifyInstance, deps: RoutesDeps): void {
     eventsRoutes(signedIn, { ...deps, gate })
     for (const waits of [unreadRoutes, offlineRoutes, syncRoutes]) waits(signedIn, { ...deps, gate })
     sseRoutes(signedIn, deps)
+    void signedIn.register(async operators => { adminRoutes(operators as never as App, deps) })
   })
 }
 
@@ -145,7 +156,7 @@ export function createOps (deps: OpsDeps): FastifyInstance {
   return app
 }
 
-function createBareServer ({ metrics, logger, requestMs = REQUEST_MS, trustProxy = false }: ServerDeps): FastifyInstance {
+function createBareServer ({ metrics, logger, requestMs = REQUEST_MS, trustProxy = false, tls }: ServerDeps): FastifyInstance {
   const answerError = createErrorHandler(logger)
   /** By route, not by URL: it has IDs in it, and its query may carry a token. */
   const count = ({ method, is404, routeOptions }: FastifyRequest, { statusCode: status, elapsedTime, raw }: FastifyReply): void => {
@@ -153,6 +164,11 @@ function createBareServer ({ metrics, logger, requestMs = REQUEST_MS, trustProxy
     metrics.httpRequests.inc({ method, route, status })
     if (raw.getHeader('content-type') !== STREAM_MEDIA_TYPE) metrics.httpSeconds.observe({ route }, elapsedTime / 1000) // a stream takes as long as its client likes
     logger.debug({ method, route, status, ms: Math.round(elapsedTime) }, 'request')
+  }
+  const reading = {
+    maxHeaderSize: HEADER_BYTES_MAX,
+    headersTimeout: requestMs,
+    connectionsCheckingInterval: Math.min(requestMs, 2000), // Node's 30 s would make this and requestTimeout mean 30 s
   }
   const options: FastifyHttpOptions<Server> = {
     logger: false, // a logger for each request costs more than most requests; errors are logged by their handler
@@ -163,11 +179,8 @@ function createBareServer ({ metrics, logger, requestMs = REQUEST_MS, trustProxy
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
     return503OnClosing: false, // what arrives while closing is still answered: the stores close after this
-    http: {
-      maxHeaderSize: HEADER_BYTES_MAX,
-      headersTimeout: requestMs,
-      connectionsCheckingInterval: Math.min(requestMs, 2000), // Node's 30 s would make the two above mean 30 s
-    },
+    http: reading,
+    ...(tls !== undefined && { https: { ...reading, ...tls, handshakeTimeout: HANDSHAKE_MS } }),
     frameworkErrors: (error, request, reply) => {
       void answerError(error, request, reply)
       count(request, reply) // these never get as far as hooks
@@ -189,8 +202,32 @@ function createBareServer ({ metrics, logger, requestMs = REQUEST_MS, trustProxy
 
   app.addHook('onRequest', createInTurn({ waitingMax: PIPELINED_MAX }))
   app.addHook('onRequest', async (_request, reply) => { void reply.header('x-content-type-options', 'nosniff') })
-  app.addHook('onResponse', async (request, reply) => { count(request, reply) })
+  const spans = isTracing() ? traceRequests(app) : undefined
+  app.addHook('onResponse', async (request, reply) => { within(spans?.get(request), () => { count(request, reply) }) })
+  if (spans !== undefined) app.addHook('onResponse', async (request, { statusCode }) => { endRequest(spans.get(request), statusCode) })
   return app
+}
+
+/** Each sampled request is a span, and what is done for it part of it; sockets and event streams, which go on for ever, are not. */
+function traceRequests (app: FastifyInstance): WeakMap<FastifyRequest, Span> {
+  const spans = new WeakMap<FastifyRequest, Span>()
+  app.addHook('onRequest', (request, _reply, done) => {
+    const { method, headers, is404, routeOptions } = request
+    const route = is404 ? UNKNOWN : routeOptions.url ?? UNKNOWN
+    const untraced = UNTRACED.has(route) || headers.accept?.includes(STREAM_MEDIA_TYPE) === true
+    const span = untraced ? undefined : beginTrace(`${method} ${route}`, [headers.traceparent].flat()[0])
+    if (span === undefined) return done()
+    span.setAttributes({ 'http.request.method': method, 'http.route': route })
+    spans.set(request, span)
+    within(span, done)
+  })
+  app.addHook('preValidation', (request, _reply, done) => { within(spans.get(request), done) }) // reading the body has led out of it
+  return spans
+}
+
+function endRequest (span: Span | undefined, status: number): void {
+  span?.setAttribute('http.response.status_code', status)
+  endSpan(span, status >= 500 ? String(status) : undefined)
 }
 
 function refuseBody (done: (error: Error) => void, detail: string): void {

@@ -2,6 +2,7 @@
  * The canary: proves, every `everyMs`, that an append goes through and is heard again by the subscriber. What a gateway's
  * readiness rests on. It writes to a capped stream of its own, one per process, not to a room.
  */
+import type { Metrics } from '../telemetry/metrics.ts'
 import type { Redis } from './redis.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
@@ -14,7 +15,7 @@ export interface Canary {
   stop: () => void
 }
 
-export function startCanary ({ redis, subscriptions, name, everyMs, clock }: { redis: Redis, subscriptions: Subscriptions, name: string, everyMs: number, clock: () => number }): Canary {
+export function startCanary ({ redis, subscriptions, name, everyMs, clock, metrics }: { redis: Redis, subscriptions: Subscriptions, name: string, everyMs: number, clock: () => number, metrics?: Pick<Metrics, 'canarySeconds'> }): Canary {
   const key = `millrace:canary:${name}`
   let sent = 0
   let heard = -1
@@ -23,9 +24,11 @@ export function startCanary ({ redis, subscriptions, name, everyMs, clock }: { r
 
   subscriptions.add(key, {
     onMessage: text => {
-      if (Number(text) <= heard) return
-      heard = Number(text)
+      const [n, sentAt] = text.split(' ').map(Number) as [number, number]
+      if (n <= heard) return
+      heard = n
       heardAt = clock()
+      metrics?.canarySeconds.observe((performance.now() - sentAt) / 1000)
     },
     onReady: () => { void send() },
   })
@@ -36,7 +39,7 @@ export function startCanary ({ redis, subscriptions, name, everyMs, clock }: { r
       const results = await redis.pipeline()
         .xadd(key, 'MAXLEN', '~', ENTRIES_MAX, '*', 'n', n)
         .expire(key, 3600)
-        .spublish(key, String(n))
+        .spublish(key, `${n} ${performance.now()}`)
         .exec()
       const error = results?.find(([error]) => error !== null)?.[0]
       failure = error == null ? undefined : error.message

@@ -1,8 +1,8 @@
 /**
  * How events are written into the log and read back.
  *
- * In the stream an entry has four fields: `id` (event ID), `chain`, `v` (schema version) and `data`: the event as JSON without its
- * place. A frame is that JSON with the place put in front, so delivering an event of the current version parses nothing.
+ * `data` is the event as JSON without its place; how that is written into a stream, `entries.ts` says. A frame is that JSON with the place
+ * put in front, so delivering an event of the current version parses nothing.
  * Events of an older version are lifted by `UPCASTS` on the way out, one version at a time; stored ones are never rewritten.
  * Frozen fixtures of every version (`test/fixtures/events`) hold this to its word.
  */
@@ -20,6 +20,10 @@ export interface LogEvent extends Position {
 
 const INBOX = '{"type":"inbox"'
 const EDIT = '{"type":"edit"'
+
+const STAMP = ',"timestamp":"'
+const TRACEPARENT = ',"traceparent":"'
+const TRACEPARENT_CHARS = 55
 
 type Json = Record<string, unknown>
 
@@ -80,6 +84,19 @@ export function withoutDeleted (entry: LogEvent, deleted: ReadonlySet<number>): 
 /** What is left of a deleted message, or of an edit of it. */
 export function tombstoneOf ({ mentions: _m, mentions_room: _r, attachments: _a, ...event }: Json): Json {
   return 'content' in event ? { ...event, content: '', deleted: true } : event
+}
+
+/** The time stamped on an event, in epoch milliseconds; undefined where there is none. Reads the end of the text only, where it stands. */
+export function stampOf ({ data }: LogEvent): number | undefined {
+  const at = data.lastIndexOf(STAMP) // in a text within the event its quotes are escaped
+  const ms = at < 0 ? NaN : Date.parse(data.slice(at + STAMP.length, data.indexOf('"', at + STAMP.length)))
+  return Number.isNaN(ms) ? undefined : ms
+}
+
+/** What the event says of its trace; undefined, nearly always, where it says nothing. It stands last. */
+export function traceparentOf ({ data }: LogEvent): string | undefined {
+  const at = data.length - TRACEPARENT_CHARS - 2
+  return data.startsWith(TRACEPARENT, at - TRACEPARENT.length) ? data.slice(at, -2) : undefined
 }
 
 function upcast (event: Json, v: number): Json {

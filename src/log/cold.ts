@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Position } from '../domain/position.ts'
 import type { LogEvent } from './codec.ts'
+import { entryText } from './entries.ts'
 import type { Keys } from './keys.ts'
 import { LogFault, type RoomHashes } from './log.ts'
 import { faultOf, script, type Redis } from './redis.ts'
@@ -79,7 +80,7 @@ export function createCold ({ redis, keys }: { redis: Redis, keys: Keys }): Cold
       }
       return await step('finish', [
         String(meta.size), ...[...meta].flat(),
-        String(events.length), ...events.flatMap(({ seq, event_id, chain, v, data, by }) => [String(seq), event_id, chain, String(v), data, by ?? '']),
+        String(events.length), ...events.flatMap(event => [String(event.seq), event.chain, entryText(event)]),
         ...once.flatMap(({ seq, chain, event_id, ms }) => [`${seq} ${chain} ${event_id}`, String(ms)]),
       ], once.map(({ author, client_id }) => keys.once(roomId, author, client_id)))
     },

@@ -8,14 +8,21 @@ import { faultOf, script, type Redis } from './redis.ts'
 
 const epochScript = script('epoch')
 const fenceScript = script('fence')
+const holdScript = script('hold')
+const HELD = ['changed', 'held', 'lifted'] as const
 
 export interface Fence {
   /** Fenced partitions, each with the replid that its server has now. Throws LogFault. */
   fencedPartitions: () => Promise<Map<number, string>>
   /** Fences a partition, so that it is reconciled before anything is appended again. Throws LogFault. */
   raise: (partition: number) => Promise<void>
-  /** Lifts the fence. False: the server is another by now, so what was compared is no longer true. Throws LogFault. */
-  lift: (partition: number, replid: string) => Promise<boolean>
+  /**
+   * Begins to reconcile: what is compared from here on holds as long as the server keeps the token, which it does not if it loses its data.
+   * `lifted`: somebody was quicker; `changed`: the server is another by now. Throws LogFault.
+   */
+  hold: (partition: number, replid: string, token: string) => Promise<typeof HELD[number]>
+  /** Lifts the fence. False: the server is another by now, or has lost the token, so what was compared is no longer true. Throws LogFault. */
+  lift: (partition: number, replid: string, token: string) => Promise<boolean>
 }
 
 export function createFence ({ redis, keys }: { redis: Redis, keys: Keys }): Fence {
@@ -38,9 +45,17 @@ export function createFence ({ redis, keys }: { redis: Redis, keys: Keys }): Fen
       }
     },
 
-    async lift (partition, replid) {
+    async hold (partition, replid, token) {
       try {
-        return await fenceScript(redis, [keys.epoch(partition)], [replid]) === 1
+        return HELD[await holdScript(redis, [keys.epoch(partition)], [replid, token]) as number]!
+      } catch (error) {
+        throw faultOf(error)
+      }
+    },
+
+    async lift (partition, replid, token) {
+      try {
+        return await fenceScript(redis, [keys.epoch(partition)], [replid, token]) === 1
       } catch (error) {
         throw faultOf(error)
       }

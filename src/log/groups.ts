@@ -2,10 +2,14 @@
  * Consumer groups on the room streams, as projectors use them: which rooms of a partition have news, one XREADGROUP over
  * them, acknowledgements. A group stands at its projection's checkpoint; the checkpoint in Postgres is the truth, the group
  * follows it.
+ *
+ * What is asked in one turn of the loop goes out in one write: a projector asks all its partitions at once, and a write for each
+ * command costs both ends more than the command.
  */
+import type { ChainableCommander } from 'ioredis'
 import type { LogEvent } from './codec.ts'
+import { logEventOf } from './entries.ts'
 import type { Keys } from './keys.ts'
-import { logEventOf } from './redis-log.ts'
 import { faultOf, script, type Redis } from './redis.ts'
 
 const groupScript = script('group')
@@ -38,6 +42,8 @@ export interface Groups {
   read: (rooms: readonly string[], group: string, consumer: string, count: number) => Promise<Map<string, LogEvent[]>>
   /** Acknowledges what was committed. */
   ack: (group: string, upTo: ReadonlyMap<string, readonly number[]>) => Promise<void>
+  /** Takes a group that nobody follows any more from these rooms; where there is none, nothing happens. */
+  destroy: (rooms: readonly string[], group: string) => Promise<void>
 }
 
 /** A stream or group that XREADGROUP named is not there. */
@@ -45,14 +51,37 @@ export class GroupMissing extends Error {
   override name = 'GroupMissing'
 }
 
+type Answers = Array<[error: Error | null, answer: unknown]>
+
 export function createGroups ({ redis, keys }: { redis: Redis, keys: Keys }): Groups {
+  let turn: { readonly commands: ChainableCommander, readonly answers: Promise<Answers> } | undefined
+
+  /** Sends a command with the others of this turn. */
+  async function ask (add: (commands: ChainableCommander) => unknown): Promise<unknown> {
+    if (turn === undefined) {
+      const commands = redis.pipeline()
+      const answers = new Promise<Answers>((resolve, reject) => {
+        process.nextTick(() => {
+          turn = undefined
+          commands.exec().then(answers => { resolve(answers ?? []) }, reject)
+        })
+      })
+      turn = { commands, answers }
+    }
+    const nth = turn.commands.length
+    add(turn.commands)
+    const [error, answer] = (await turn.answers)[nth]!
+    if (error !== null) throw error
+    return answer
+  }
+
   return {
     async news (partition, cursor, limit) {
       try {
         const [count, pairs] = await Promise.all([
-          redis.get(keys.count(partition)),
-          redis.zrangebyscore(keys.active(partition), `(${cursor}`, '+inf', 'WITHSCORES', 'LIMIT', 0, limit),
-        ])
+          ask(commands => commands.get(keys.count(partition))),
+          ask(commands => commands.zrangebyscore(keys.active(partition), `(${cursor}`, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)),
+        ]) as [string | null, string[]]
         if (cursor > Number(count ?? 0)) return cursor === 0 ? { rooms: [], cursor: 0 } : await this.news(partition, 0, limit)
         const rooms = pairs.filter((_, i) => i % 2 === 0)
         return { rooms, cursor: pairs.length === 0 ? cursor : Number(pairs.at(-1)) }
@@ -63,7 +92,7 @@ export function createGroups ({ redis, keys }: { redis: Redis, keys: Keys }): Gr
 
     async counter (partition) {
       try {
-        return Number(await redis.get(keys.count(partition)) ?? 0)
+        return Number(await ask(commands => commands.get(keys.count(partition))) ?? 0)
       } catch (error) {
         throw faultOf(error)
       }
@@ -107,7 +136,7 @@ export function createGroups ({ redis, keys }: { redis: Redis, keys: Keys }): Gr
     async read (rooms, group, consumer, count) {
       try {
         const streams = rooms.map(keys.log)
-        const answer = await redis.xreadgroup('GROUP', group, consumer, 'COUNT', count, 'STREAMS', ...streams, ...rooms.map(() => '>')) as Array<[string, Array<[string, string[]]>]> | null
+        const answer = await ask(commands => commands.xreadgroup('GROUP', group, consumer, 'COUNT', count, 'STREAMS', ...streams, ...rooms.map(() => '>'))) as Array<[string, Array<[string, string[]]>]> | null
         const byKey = new Map((answer ?? []).map(([key, entries]) => [key, entries]))
         const events = new Map<string, LogEvent[]>()
         rooms.forEach((room, i) => {
@@ -122,13 +151,18 @@ export function createGroups ({ redis, keys }: { redis: Redis, keys: Keys }): Gr
     },
 
     async ack (group, upTo) {
-      if (upTo.size === 0) return
-      const pipeline = redis.pipeline()
-      for (const [room, seqs] of upTo) {
-        if (seqs.length > 0) pipeline.xack(keys.log(room), group, ...seqs.map(seq => `${seq}-0`))
-      }
       try {
-        await pipeline.exec()
+        await Promise.all([...upTo].map(async ([room, seqs]) => { if (seqs.length > 0) await ask(commands => commands.xack(keys.log(room), group, ...seqs.map(seq => `${seq}-0`))) }))
+      } catch (error) {
+        throw faultOf(error)
+      }
+    },
+
+    async destroy (rooms, group) {
+      try {
+        await Promise.all(rooms.map(async room => {
+          await redis.xgroup('DESTROY', keys.log(room), group).catch((error: Error) => { if (!/requires the key to exist|WRONGTYPE/.test(error.message)) throw error })
+        }))
       } catch (error) {
         throw faultOf(error)
       }

@@ -38,7 +38,12 @@ export function createKeys (partitions: number): Keys {
     if (found === undefined) throw new RangeError(`partition ${p} of ${partitions}`)
     return found
   }
-  const room = (roomId: string): string => `${tag(partitionOf(roomId))}:room:${roomId}`
+  // The keys of one room are asked for one after the other: the last one's beginning is kept.
+  let last = { roomId: '', prefix: '' }
+  const room = (roomId: string): string => {
+    if (last.roomId !== roomId) last = { roomId, prefix: `${tag(partitionOf(roomId))}:room:${roomId}` }
+    return last.prefix
+  }
   return {
     partitions,
     partitionOf,

@@ -11,6 +11,7 @@
  */
 import type { LogEvent } from './codec.ts'
 import type { Position } from '../domain/position.ts'
+import type { Span } from '../telemetry/tracing.ts'
 
 /** How well an acked event is kept: in memory, on disk (fsync before the reply), or on replicas too [G3]. */
 export type Durability = 'memory' | 'fsync' | 'replicated'
@@ -40,6 +41,8 @@ export interface Unit {
   readonly preconditions: readonly Precondition[]
   readonly events: ReadonlyArray<{ readonly event_id: string, readonly v: number, readonly data: string, readonly by?: string | undefined }>
   readonly patches: readonly Patch[]
+  /** Where it is traced. */
+  readonly trace?: Span | undefined
 }
 
 export type Appended =
@@ -77,6 +80,13 @@ export class LogFault extends Error {
 export interface RoomLog {
   /** Appends units to one room, in order; calls of the same turn of the loop travel together. Throws LogFault. */
   append: (roomId: string, units: readonly Unit[]) => Promise<Appended[]>
+  /**
+   * Calls `decide` once, as soon as what it appends would travel at once: at the end of this turn of the loop, or, while a call is under
+   * way, when that is answered. Appends made in it share a call with those of all others who waited.
+   */
+  beforeCall: (decide: () => void) => void
+  /** Told of what this process has appended, before it is known from anywhere else: seqs dense. A hint, as a bell is; one listener. */
+  onAppended: (listener: (roomId: string, events: LogEvent[]) => void) => void
   /**
    * Events with seq > `after`, oldest first, at most `limit`, deleted messages as tombstones. Where the stream begins later,
    * they begin later: check density.

@@ -21,6 +21,8 @@ export interface MarkStreams {
   read: (partitions: Iterable<number>, count: number) => Promise<Map<number, StreamedMark[]>>
   /** Takes out everything up to the entry `id`. Throws LogFault. */
   trim: (upTo: ReadonlyMap<number, string>) => Promise<void>
+  /** How many marks wait in partitions 0 … this − 1, and since when the oldest (epoch milliseconds, by the clock of Redis). Throws LogFault. */
+  waiting: (partitions: number) => Promise<{ events: number, since: number | undefined }>
 }
 
 export function createMarkStreams ({ redis, peopleKeys }: { redis: Redis, peopleKeys: PeopleKeys }): MarkStreams {
@@ -36,6 +38,18 @@ export function createMarkStreams ({ redis, peopleKeys }: { redis: Redis, people
     async trim (upTo) {
       await Promise.all([...upTo].map(async ([partition, id]) => await redis.xtrim(peopleKeys.marks(partition), 'MINID', after(id))))
         .catch((error: unknown) => { throw faultOf(error) })
+    },
+
+    async waiting (partitions) {
+      const keys = Array.from({ length: partitions }, (_, p) => peopleKeys.marks(p))
+      try {
+        const lengths = await Promise.all(keys.map(async key => await redis.xlen(key)))
+        const oldest = await Promise.all(keys.filter((_, p) => lengths[p]! > 0).map(async key => (await redis.xrange(key, '-', '+', 'COUNT', 1))[0]?.[0]))
+        const times = oldest.flatMap(id => id === undefined ? [] : Number(id.slice(0, id.indexOf('-'))))
+        return { events: lengths.reduce((sum, length) => sum + length, 0), since: times.length === 0 ? undefined : Math.min(...times) }
+      } catch (error) {
+        throw faultOf(error)
+      }
     },
   }
 }

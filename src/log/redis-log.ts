@@ -2,12 +2,17 @@
  * The room log on Redis Streams (contract: `log.ts`).
  *
  * Appends that come in the same turn of the loop travel in one script call, the cheapest speed there is; on a cluster in one
- * per partition, because a call must stay in one slot. A call carries at most `UNITS_MAX` units.
+ * per partition, because a call must stay in one slot. A call carries at most `UNITS_MAX` units. Whoever decides in `beforeCall`
+ * waits while a call is under way, and its appends travel with all that came in meanwhile (ADR 3).
  */
 import type { ChainableCommander } from 'ioredis'
 import type { Logger } from 'pino'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { childOfAll, endSpan, isTracing, within, type Span } from '../telemetry/tracing.ts'
 import type { Position } from '../domain/position.ts'
+import { chainOf } from './chain.ts'
 import { withoutDeleted, type LogEvent } from './codec.ts'
+import { entryText, logEventOf, type Entry } from './entries.ts'
 import type { Keys } from './keys.ts'
 import { LogFault, type Appended, type Durability, type Heads, type RoomHashes, type RoomLog, type Unit } from './log.ts'
 import { faultOf, isBug, script, type Redis } from './redis.ts'
@@ -26,7 +31,14 @@ interface Waiting {
   reject: (error: unknown) => void
 }
 
-export function createRedisLog ({ redis, keys, log }: { redis: Redis, keys: Keys, log: Logger }): RoomLog {
+export interface RedisLogOptions {
+  redis: Redis
+  keys: Keys
+  log: Logger
+  metrics?: Pick<Metrics, 'logAppendSeconds' | 'logAppendCommands'>
+}
+
+export function createRedisLog ({ redis, keys, log, metrics }: RedisLogOptions): RoomLog {
   const waiting = new Map<number, Waiting[]>()
   let server: Server = { durability: 'memory', cluster: true } // until it was asked, the least and the strictest
   // It may be another one, or set up differently, after a reconnect.
@@ -34,23 +46,75 @@ export function createRedisLog ({ redis, keys, log }: { redis: Redis, keys: Keys
   redis.on('ready', lookAtServer)
   lookAtServer()
 
+  let onAppended: ((roomId: string, events: LogEvent[]) => void) | undefined
+  let underWay = 0
+  let deciding: Array<() => void> = []
+  // On a cluster calls go to several nodes, and none waits for another's.
+  const mayCall = (): boolean => underWay === 0 || server.cluster
+
+  const decideAll = (): void => {
+    if (!mayCall()) return // it is called again with the answer
+    const due = deciding
+    deciding = []
+    for (const decide of due) decide()
+  }
+
   const flush = (): void => {
     const partitions = [...waiting]
     waiting.clear()
     for (const part of partsOf(partitions, server.cluster)) void send(part)
   }
 
+  /** One call of the script; an answer that is lost counts as long as it was waited for. */
+  async function call (part: Part): Promise<Array<'fenced' | string[][]>> {
+    const { callKeys, args } = callOf(keys, part)
+    const traces = isTracing() ? tracesOf(part) : []
+    const span = traces.length === 0 ? undefined : childOfAll(traces, 'append.lua')
+    const began = performance.now()
+    underWay += 1
+    try {
+      const answers = await within(span, async () => await appendScript(redis, callKeys, args))
+      endSpan(span)
+      return answers as Array<'fenced' | string[][]>
+    } catch (error) {
+      endSpan(span, (error as Error).name)
+      throw error
+    } finally {
+      underWay -= 1
+      if (deciding.length > 0) setImmediate(decideAll) // ahead of what the answer is about to schedule: Redis works while it is written out
+      metrics?.logAppendSeconds.observe((performance.now() - began) / 1000)
+      metrics?.logAppendCommands.observe(part.reduce((sum, [, appends]) => sum + appends.reduce((units, append) => units + append.units.length, 0), 0))
+    }
+  }
+
+  /** Whoever follows the room in this process need not wait for the bell. */
+  function tell ({ roomId, units }: Waiting, results: readonly Appended[]): void {
+    const events: LogEvent[] = []
+    results.forEach((result, u) => {
+      if (result.status !== 'appended') return
+      let { seq, chain } = result
+      for (const { event_id, v, data } of units[u]!.events) {
+        if (seq > result.seq) chain = chainOf(chain, event_id)
+        events.push({ seq, chain, event_id, v, data })
+        seq += 1
+      }
+    })
+    if (events.length > 0) onAppended?.(roomId, events)
+  }
+
   async function send (part: Part): Promise<void> {
     try {
-      const { callKeys, args } = callOf(keys, part)
-      const answers = await appendScript(redis, callKeys, args) as Array<'fenced' | string[][]>
+      const answers = await call(part)
       part.forEach(([partition, appends], p) => {
         const rooms = answers[p]
         appends.forEach((append, i) => {
           try {
             if (rooms === 'fenced') throw new LogFault('fenced', `partition ${partition} is fenced`)
-            append.resolve(append.units.map((unit, u) => resultOf(rooms?.[i]?.[u] ?? '', unit)))
+            const results = append.units.map((unit, u) => resultOf(rooms?.[i]?.[u] ?? '', unit))
+            append.resolve(results)
+            tell(append, results)
           } catch (error) {
+            if (!(error instanceof LogFault)) log.error({ err: error }, 'what was appended could not be handed on')
             append.reject(error)
           }
         })
@@ -74,6 +138,13 @@ export function createRedisLog ({ redis, keys, log }: { redis: Redis, keys: Keys
   }
 
   return {
+    beforeCall (decide) {
+      deciding.push(decide)
+      if (deciding.length === 1 && mayCall()) setImmediate(decideAll)
+    },
+
+    onAppended (listener) { onAppended = listener },
+
     async append (roomId, units) {
       return await new Promise((resolve, reject) => {
         if (waiting.size === 0) process.nextTick(flush)
@@ -166,8 +237,6 @@ export function createRedisLog ({ redis, keys, log }: { redis: Redis, keys: Keys
   }
 }
 
-type Entry = [id: string, fields: string[]]
-
 /** Answers of a pipeline; its first error is thrown. */
 async function piped (pipeline: ChainableCommander): Promise<unknown[]> {
   const answers = await guarded(pipeline.exec()) ?? []
@@ -214,6 +283,10 @@ function * partsOf (waiting: Part, cluster: boolean): Generator<Part> {
   if (part.length > 0) yield part
 }
 
+function tracesOf (part: Part): Span[] {
+  return part.flatMap(([, appends]) => appends.flatMap(({ units }) => units.flatMap(({ trace }) => trace ?? [])))
+}
+
 /** KEYS and ARGV of `append.lua`. */
 function callOf (keys: Keys, part: Part): { callKeys: string[], args: string[] } {
   const callKeys: string[] = []
@@ -226,10 +299,10 @@ function callOf (keys: Keys, part: Part): { callKeys: string[], args: string[] }
       const lengthAt = args.push(roomId, keys.bell(roomId), String(units.length), '') - 1
       for (const unit of units) {
         callKeys.push(keys.once(roomId, unit.author, unit.key))
-        args.push(unit.session, unit.create ? '1' : '0', String(unit.onceMs), String(unit.preconditions.length), String(unit.events.length), String(unit.patches.length))
+        args.push(`${unit.create ? 1 : 0} ${unit.onceMs} ${unit.preconditions.length} ${unit.events.length} ${unit.patches.length}`, unit.session)
         for (const [hash, field, value] of unit.preconditions) args.push(hash, field, value)
-        for (const { event_id, v, data, by } of unit.events) args.push(event_id, String(v), data, by ?? '')
-        for (const [op, hash, field, value] of unit.patches) args.push(String(op), hash, field, value)
+        for (const event of unit.events) args.push(entryText(event))
+        for (const [op, hash, field, value] of unit.patches) args.push(`${op}\n${hash}\n${field}\n${value}`)
       }
       args[lengthAt] = String(args.length - 1 - lengthAt)
     }
@@ -254,22 +327,6 @@ function resultOf (answer: string, unit: Unit): Appended {
 function placeOf (text: string): Position & { event_id: string } {
   const [seq, chain, event_id] = text.split(' ') as [string, string, string]
   return { seq: Number(seq), chain, event_id }
-}
-
-/** An entry as XRANGE and XREADGROUP give it. A field that is missing becomes empty: the decoder will say what is wrong. */
-export function logEventOf ([id, fields]: [string, string[]]): LogEvent {
-  let eventId = ''; let chain = ''; let v = '0'; let data = ''; let by: string | undefined
-  for (let i = 0; i < fields.length; i += 2) {
-    const value = fields[i + 1]!
-    switch (fields[i]) {
-      case 'id': eventId = value; break
-      case 'chain': chain = value; break
-      case 'v': v = value; break
-      case 'data': data = value; break
-      case 'by': by = value; break
-    }
-  }
-  return { seq: Number(id.slice(0, id.indexOf('-'))), chain, event_id: eventId, v: Number(v), data, ...(by === undefined ? {} : { by }) }
 }
 
 /** Rooms dealt to their partitions, at most HEADS_PER_CALL in a part. */

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import { hash } from 'node:crypto'
 import { Redis, type RedisOptions } from 'ioredis'
 import type { Logger } from 'pino'
+import { activeSpan, childOf, endSpan, isTracing } from '../telemetry/tracing.ts'
 import { LogFault } from './log.ts'
 
 export type { Redis } from 'ioredis'
@@ -39,6 +40,7 @@ function open (url: string, name: string, log: Logger, more: RedisOptions): Redi
     retryStrategy,
     ...more,
   })
+  if (isTracing()) traceCommands(client)
   let down = false
   client.on('error', (error: Error) => {
     if (!down) log.warn({ client: name, reason: error.message }, 'the connection to Redis failed; trying again')
@@ -49,6 +51,17 @@ function open (url: string, name: string, log: Logger, more: RedisOptions): Redi
     down = false
   })
   return client
+}
+
+/** Each command that is sent as part of a trace is a span, by its name alone: its arguments have content in them. */
+function traceCommands (client: Redis): void {
+  const send = client.sendCommand.bind(client)
+  client.sendCommand = (command, stream) => {
+    const parent = activeSpan()
+    const span = parent === undefined ? undefined : childOf(parent, `redis ${command.name}`, { 'db.system.name': 'redis', 'db.operation.name': command.name })
+    if (span !== undefined) (command.promise as Promise<unknown>).then(() => { endSpan(span) }, (error: Error) => { endSpan(span, error.name) })
+    return send(command, stream)
+  }
 }
 
 /** Opens the client for appends and reads. Resolves when it is ready; rejects with RedisUnfit if it never was within `waitMs`. */

@@ -10,9 +10,11 @@
 import { START, type Position } from '../domain/position.ts'
 import type { Logger } from '../telemetry/logging.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { childOf, endSpan, isTracing } from '../telemetry/tracing.ts'
 import { chainOf } from './chain.ts'
-import type { LogEvent } from './codec.ts'
+import { traceparentOf, type LogEvent } from './codec.ts'
 import { isEphemeral, parseEphemeral, type Ephemeral } from './ephemeral.ts'
+import { eventOf } from './entries.ts'
 import type { Keys } from './keys.ts'
 import { LogFault, type RoomLog } from './log.ts'
 import type { Subscriptions } from './subscriptions.ts'
@@ -75,7 +77,8 @@ export function createTail ({ log, readArchive, subscriptions, keys, compareMs, 
   let soon: NodeJS.Timeout | undefined
   let closed = false
 
-  function deliver (room: Room, events: LogEvent[]): void {
+  function deliver (room: Room, events: LogEvent[], how: 'append' | 'bell' | 'read'): void {
+    if (isTracing()) for (const event of events) endSpan(childOf(traceparentOf(event), 'tail', { 'millrace.room_id': room.id, 'millrace.seq': event.seq, 'millrace.how': how }))
     for (const { seq, chain } of events) room.trace.add(seq, chain)
     const { seq, chain } = events.at(-1)!
     room.position = { seq, chain }
@@ -96,12 +99,25 @@ export function createTail ({ log, readArchive, subscriptions, keys, compareMs, 
     return run
   }
 
+  /**
+   * This process has appended these itself: what continues the position is delivered at once, with the acks and not after them. Of
+   * all else the bell tells, as it does everywhere.
+   */
+  log.onAppended((roomId, events) => {
+    const room = rooms.get(roomId)
+    if (room === undefined || room.reading) return
+    const run = contiguous(room, events)
+    if (run.length > 0) deliver(room, run, 'append')
+  })
+
   function onBell (room: Room, text: string): void {
     if (isEphemeral(text)) return room.follower.onEphemeral?.(parseEphemeral(text))
     if (room.reading) {
       room.news = true
       return
     }
+    const known = knownOf(room, text)
+    if (known > 0) return metrics.bells.inc({ result: 'known' }, known)
     const heard = parseBell(text)
     const fresh = heard.filter(({ seq }) => seq > room.position.seq)
     // Known and equal, or older than the trace: dropped. Known and different: look.
@@ -110,9 +126,18 @@ export function createTail ({ log, readArchive, subscriptions, keys, compareMs, 
     const run = contiguous(room, fresh)
     if (run.length > 0) {
       metrics.bells.inc({ result: 'delivered' }, run.length)
-      deliver(room, run)
+      deliver(room, run, 'bell')
     }
     if (run.length < fresh.length) look(room, 'hole')
+  }
+
+  /**
+   * The number of events in a bell of which the last, and so all, were delivered; 0 if they were not, or that is not sure. The rest
+   * is not even taken apart: this is every bell of what was appended here.
+   */
+  function knownOf (room: Room, text: string): number {
+    const [seq, chain] = placeOf(text, text.lastIndexOf('\n') + 1)
+    return seq <= room.position.seq && room.trace.chainAt(seq) === chain ? seq - placeOf(text, 0)[0] + 1 : 0
   }
 
   function look (room: Room, result: string): void {
@@ -148,7 +173,7 @@ export function createTail ({ log, readArchive, subscriptions, keys, compareMs, 
         }
         if (run.length > 0) {
           metrics.holesFilled.inc(run.length)
-          deliver(room, run)
+          deliver(room, run, 'read')
         } else if (!room.news) return
       }
     } catch (error) {
@@ -271,16 +296,23 @@ export function createTail ({ log, readArchive, subscriptions, keys, compareMs, 
   }
 }
 
-/** A bell carries the events of one call, a line each: seq, chain, event id, v, data (JSON has no raw line feeds). */
+/** Seq and chain of the event in the line of a bell that begins here. */
+function placeOf (text: string, from: number): [seq: number, chain: string] {
+  const at = text.indexOf(' ', from)
+  return [Number(text.slice(from, at)), text.slice(at + 1, at + 17)]
+}
+
+/** A bell carries the events of one call, a line each: seq, chain, and what their entry has (`entries.ts`: no raw line feeds). */
 export function parseBell (text: string): LogEvent[] {
   const events: LogEvent[] = []
-  for (const line of text.split('\n')) {
-    const a = line.indexOf(' ')
-    const b = line.indexOf(' ', a + 1)
-    const c = line.indexOf(' ', b + 1)
-    const d = line.indexOf(' ', c + 1)
-    if (a < 1 || b < 0 || c < 0 || d < 0) continue
-    events.push({ seq: Number(line.slice(0, a)), chain: line.slice(a + 1, b), event_id: line.slice(b + 1, c), v: Number(line.slice(c + 1, d)), data: line.slice(d + 1) })
+  for (let at = 0, end; at < text.length; at = end + 1) {
+    end = text.indexOf('\n', at)
+    if (end < 0) end = text.length
+    const a = text.indexOf(' ', at)
+    const b = text.indexOf(' ', a + 1)
+    if (a <= at || b < 0) continue
+    const event = eventOf(Number(text.slice(at, a)), text.slice(a + 1, b), text, b + 1, end)
+    if (event.event_id !== '') events.push(event)
   }
   return events
 }

@@ -42,6 +42,32 @@ export async function readArchive (db: Queryable, roomId: string, after: number,
   return rows.map(eventOf)
 }
 
+/** The same of many rooms at once, by room; those of which the archive has no more are absent. At most `limit` events of each. */
+export async function readArchives (db: Queryable, rooms: ReadonlyArray<{ readonly id: string, readonly after: number }>, limit: number): Promise<Map<string, ArchivedEvent[]>> {
+  const { rows } = await db.query<EventRow & { room_id: string }>({
+    name: 'read_archives',
+    text: `
+    SELECT asked.room_id, event.*
+      FROM unnest($1::uuid[], $2::bigint[]) AS asked (room_id, after)
+     CROSS JOIN LATERAL (
+           SELECT seq, chain, event_id, v, data, session_id
+             FROM events
+            WHERE room_id = asked.room_id
+              AND seq > asked.after
+            ORDER BY seq
+            LIMIT $3) AS event
+     ORDER BY asked.room_id, event.seq`,
+    values: [rooms.map(({ id }) => id), rooms.map(({ after }) => after), limit],
+  })
+  const events = new Map<string, ArchivedEvent[]>()
+  for (const { room_id, ...row } of rows) {
+    const list = events.get(room_id)
+    if (list === undefined) events.set(room_id, [eventOf(row)])
+    else list.push(eventOf(row))
+  }
+  return events
+}
+
 /** The events of the room at these seqs, as far as the archive has them. */
 export async function archivedAt (db: Queryable, roomId: string, seqs: readonly number[]): Promise<ArchivedEvent[]> {
   const { rows } = await db.query<EventRow>({

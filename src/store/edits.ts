@@ -44,7 +44,7 @@ export async function editsPage (deps: LogReads, { room_id, message, after = 0, 
            messages.deleted, edit.seq, edit.content, edit.timestamp, edit.edited_at
       FROM (SELECT) AS always
       LEFT JOIN checkpoints AS checkpoint
-             ON checkpoint.projection = $1
+             ON checkpoint.projection = (SELECT live_group($1))
             AND checkpoint.room_id = $2
       LEFT JOIN messages
              ON messages.room_id = $2

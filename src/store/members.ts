@@ -71,7 +71,7 @@ export async function membersPage (deps: LogReads, query: MembersQuery): Promise
            coalesce(member.joined_seq, 0) AS joined_seq, coalesce(member.joined_at, ${kind === 'lobby' ? 'users.created_at' : 'NULL'}) AS joined_at
       FROM (SELECT) AS always
       LEFT JOIN checkpoints AS checkpoint
-             ON checkpoint.projection = $1
+             ON checkpoint.projection = (SELECT live_group($1))
             AND checkpoint.room_id = $2
       LEFT JOIN (${source === 'users' ? ofLobby(role) : ofRoom(role)}
            UNION ALL

@@ -109,7 +109,7 @@ export async function storedMessages (db: Queryable, roomId: string, { name, pag
            pins.seq AS pin_seq, pins.pinned_by, pins.pinned_at
       FROM (SELECT) AS always
       LEFT JOIN checkpoints AS checkpoint
-             ON checkpoint.projection = $1
+             ON checkpoint.projection = (SELECT live_group($1))
             AND checkpoint.room_id = $2
       LEFT JOIN (${page}) AS page
              ON true

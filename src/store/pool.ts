@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net'
 import pg from 'pg'
 import type { Logger } from 'pino'
+import { activeSpan, childOf, endSpan, isTracing } from '../telemetry/tracing.ts'
 
 export type Client = pg.PoolClient
 /** Whatever runs a query: the pool or a client inside a transaction. */
@@ -64,6 +65,7 @@ export async function openStore ({ url, max, name, log, silenceMs = SILENCE_MS }
   pool.on('connect', client => {
     client.on('error', () => {})
     endWhenSilent(client, silenceMs)
+    if (isTracing()) client.query = tracedQuery(client.query.bind(client) as Query) as never
   })
   // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
   pool.on('error', error => { log.warn({ reason: error.message }, 'an idle connection to Postgres broke') })
@@ -77,7 +79,7 @@ export async function openStore ({ url, max, name, log, silenceMs = SILENCE_MS }
   let closing: Promise<void> | undefined
 
   return {
-    query: pool.query.bind(pool) as Queryable['query'],
+    query: (isTracing() ? tracedQuery(pool.query.bind(pool) as Query) : pool.query.bind(pool)) as Queryable['query'],
     connect: async () => await pool.connect(),
     async transaction (work) {
       const client = await pool.connect()
@@ -98,6 +100,22 @@ export async function openStore ({ url, max, name, log, silenceMs = SILENCE_MS }
     },
     stats: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: async () => { closing ??= pool.end(); await closing },
+  }
+}
+
+type Query = (...args: unknown[]) => unknown
+
+/** Each statement that is run as part of a trace is a span, by its name or its verb: never with its values. */
+function tracedQuery (query: Query): Query {
+  return (...args) => {
+    const parent = typeof args.at(-1) === 'function' ? undefined : activeSpan() // the pool asks with a callback what was asked of it
+    if (parent === undefined) return query(...args)
+    const { name, text = args[0] } = args[0] as { name?: string, text?: unknown }
+    const operation = name ?? /\w+/.exec(String(text))?.[0].toUpperCase() ?? 'query'
+    const span = childOf(parent, `postgres ${operation}`, { 'db.system.name': 'postgresql', 'db.operation.name': operation })
+    const answer = query(...args)
+    void (answer as Promise<unknown>).then(() => { endSpan(span) }, (error: Error) => { endSpan(span, sqlStateOf(error) ?? error.name) })
+    return answer
   }
 }
 

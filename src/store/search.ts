@@ -11,17 +11,19 @@
  * longer than `SEARCH_MS` all the same is given up. Measured in 1,000,000 messages on two busy cores: see `docs/adr/0010-search.md`.
  */
 import { START, type Position } from '../domain/position.ts'
-import { facetOf, tsqueryOf, type Search } from '../domain/search.ts'
+import { facetOf, tsqueryOf, wholeWordsOf, type Search } from '../domain/search.ts'
 import { sqlStateOf, type Queryable, type Store } from './pool.ts'
 
 /** Name and version under which the checkpoints of search are kept. */
 export const SEARCH = 'search_v1'
 /** Hits that are ranked against each other. */
 export const RANKED_MAX = 100
-const WINDOW_ROWS = 4000
+const WINDOW_ROWS = 2000
 const WIDE_ROWS = 100_000
 /** Matches among `WINDOW_ROWS`, in any room, from which on words are common. */
-const COMMON_MATCHES = 20
+const COMMON_MATCHES = 10
+/** Matches of the whole words among `WINDOW_ROWS`, up to which the beginning of another is not looked up: the index would gather all that begin like that. */
+const RARE_MATCHES = 15
 const SEARCH_MS = 2000
 /** Up to here rooms are looked up in the index together with the words; of more, hits are filtered. */
 const ROOMS_INDEXED_MAX = 16
@@ -69,7 +71,7 @@ export async function searchedUpTo (db: Queryable, roomId: string): Promise<Posi
     text: `
     SELECT seq, chain
       FROM checkpoints
-     WHERE projection = $1
+     WHERE projection = (SELECT live_group($1))
        AND room_id = $2`,
     values: [SEARCH, roomId],
   })
@@ -109,13 +111,13 @@ async function newestRun (store: Store, query: SearchQuery): Promise<Ranked[]> {
     return await store.transaction(async tx => {
       // Plans are made for these very words, and without reading whole tables or compiling, which a wrong guess can lead to.
       await tx.query(`SET LOCAL statement_timeout = ${SEARCH_MS}; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off; SET LOCAL enable_seqscan = off`)
-      const { hits, looked, matches } = await inWindow(tx, query)
+      const { hits, looked, matches, whole } = await inWindow(tx, query)
       if (hits.length >= RANKED_MAX || looked < WINDOW_ROWS) return hits
       if (matches >= COMMON_MATCHES) {
         const wide = await ranked(tx, wideStatement(query))
         if (wide.length >= RANKED_MAX) return wide
       }
-      return await ranked(tx, indexStatement(query))
+      return await ranked(tx, indexStatement(query, { wholeOnly: whole !== null && whole <= RARE_MATCHES }))
     })
   } catch (error) {
     if (sqlStateOf(error) === '57014') throw new SearchTooWide(`the search took longer than ${SEARCH_MS} ms`, { cause: error })
@@ -126,11 +128,11 @@ async function newestRun (store: Store, query: SearchQuery): Promise<Ranked[]> {
 interface Row { readonly room_id: string, readonly seq: number, readonly at: number, readonly rank: number }
 const rankedOf = ({ room_id, seq, at, rank }: Row): Ranked => ({ room_id, seq, rank, key: [at, room_id, seq] })
 
-async function inWindow (tx: Queryable, query: SearchQuery): Promise<{ hits: Ranked[], looked: number, matches: number }> {
+async function inWindow (tx: Queryable, query: SearchQuery): Promise<{ hits: Ranked[], looked: number, matches: number, whole: number | null }> {
   const { text, values } = windowStatement(query)
-  const { rows } = await tx.query<Row & { looked: number, matches: number, room_id: string | null }>(text, values)
-  const { looked = 0, matches = 0 } = rows[0] ?? {}
-  return { looked, matches, hits: rows.flatMap(row => row.room_id === null ? [] : [rankedOf(row)]) }
+  const { rows } = await tx.query<Row & { looked: number, matches: number, whole: number | null, room_id: string | null }>(text, values)
+  const { looked = 0, matches = 0, whole = null } = rows[0] ?? {}
+  return { looked, matches, whole, hits: rows.flatMap(row => row.room_id === null ? [] : [rankedOf(row)]) }
 }
 
 async function ranked (tx: Queryable, { text, values }: Statement): Promise<Ranked[]> {
@@ -139,14 +141,17 @@ async function ranked (tx: Queryable, { text, values }: Statement): Promise<Rank
 
 interface Statement { readonly text: string, readonly values: unknown[] }
 
-/** Looks through the newest messages, of the room or of all. Says how many there were, and how many of them match in any room. */
+/**
+ * Looks through the newest messages, of the room or of all. Says how many there were, how many of them match in any room, and how many their
+ * whole words alone (null where that is the same, or there are none).
+ */
 export function windowStatement (query: SearchQuery): Statement {
-  const { places, order, hit, mine, at, values } = partsOf(query)
+  const { places, order, hit, mine, at, whole, values } = partsOf(query)
   return {
     values,
     text: `
     WITH newest AS MATERIALIZED (
-         SELECT room_id, seq, user_id, timestamp, words, ${hit} AS matches
+         SELECT room_id, seq, user_id, timestamp, words, ${hit} AS matches, words @@ $${values.push(whole ?? null)}::tsquery AS whole
            FROM search_messages AS message
           WHERE ${places}
           ORDER BY ${order}
@@ -159,8 +164,8 @@ export function windowStatement (query: SearchQuery): Statement {
           ORDER BY ${order}
           LIMIT ${RANKED_MAX}
     )
-    SELECT looked, counted.matches, hit.*
-      FROM (SELECT count(*) AS looked, count(*) FILTER (WHERE matches) AS matches FROM newest) AS counted
+    SELECT looked, counted.matches, counted.whole, hit.*
+      FROM (SELECT count(*) AS looked, count(*) FILTER (WHERE matches) AS matches, CASE WHEN bool_or(whole) IS NOT NULL THEN count(*) FILTER (WHERE whole) END AS whole FROM newest) AS counted
       LEFT JOIN hit ON true
      ORDER BY at DESC, room_id DESC, seq DESC`,
   }
@@ -185,9 +190,15 @@ export function wideStatement (query: SearchQuery): Statement {
   }
 }
 
-/** Looks the words up. All hits are gathered before they are sorted: with the bound in sight, the planner may walk through time instead. */
-export function indexStatement (query: SearchQuery): Statement {
-  const { places, order, hit, mine, at, values } = partsOf(query)
+/**
+ * Looks the words up. All hits are gathered before they are sorted: with the bound in sight, the planner may walk through time instead. Only
+ * their places are, and the words of those that are ranked are read again: keeping all words costs more than finding them.
+ * @param wholeOnly looks up the whole words alone, and looks at each message that has them for the rest
+ */
+export function indexStatement (query: SearchQuery, { wholeOnly = false } = {}): Statement {
+  const { places, order, hit, mine, at, whole, values } = partsOf(query)
+  // What is tested for being true is not looked up.
+  const found = wholeOnly && whole !== undefined ? `words @@ $${values.push(whole)}::tsquery AND (${hit}) IS TRUE` : hit
   const facets = facetsOf(query.rooms)
   const inRooms = facets === null
     ? ''
@@ -197,16 +208,16 @@ export function indexStatement (query: SearchQuery): Statement {
     values,
     text: `
     WITH hit AS MATERIALIZED (
-         SELECT room_id, seq, timestamp, words
+         SELECT room_id, seq, timestamp
            FROM search_messages AS message
-          WHERE ${hit}${inRooms}
+          WHERE ${found}${inRooms}
             AND ${places}
             AND ${mine}
     )
     SELECT room_id, seq, ${at} AS at, ${RANK} AS rank
-      FROM hit AS message
-     ORDER BY ${order}
-     LIMIT ${RANKED_MAX}`,
+      FROM (SELECT * FROM hit ORDER BY ${order} LIMIT ${RANKED_MAX}) AS newest
+      JOIN (SELECT room_id, seq, words FROM search_messages) AS message USING (room_id, seq)
+     ORDER BY ${order}`,
   }
 }
 
@@ -214,8 +225,9 @@ export function indexStatement (query: SearchQuery): Statement {
 const RANK = 'CASE WHEN $3::text IS NULL THEN 0 ELSE ts_rank_cd(words, $3::tsquery, 1)::float8 END'
 const EPOCH_MS = '(extract(epoch FROM timestamp) * 1000)::bigint'
 
-function partsOf ({ search, rooms, authors, cursor }: SearchQuery): { places: string, order: string, hit: string, mine: string, at: string, values: unknown[] } {
+function partsOf ({ search, rooms, authors, cursor }: SearchQuery): { places: string, order: string, hit: string, mine: string, at: string, whole: string | undefined, values: unknown[] } {
   const words = tsqueryOf(search)
+  const whole = wholeWordsOf(search)
   const values: unknown[] = [rooms.map(({ room_id }) => room_id), tsqueryWith(search, words, authors), words ?? null]
   const parameter = (value: unknown): string => `$${values.push(value)}`
   const [room, ...others] = rooms
@@ -240,6 +252,7 @@ function partsOf ({ search, rooms, authors, cursor }: SearchQuery): { places: st
     hit: hit.join(' AND '),
     mine: mine.join(' AND '),
     at: one === undefined ? EPOCH_MS : 'seq',
+    whole: whole && tsqueryWith(whole, tsqueryOf(whole), authors),
     values,
   }
 }

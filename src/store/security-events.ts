@@ -3,7 +3,7 @@
  */
 import type { Queryable } from './pool.ts'
 
-export const SECURITY_EVENT_TYPES = ['signup', 'login', 'login_failed', 'refresh_reuse', 'session_revoked', 'password_changed', 'logout'] as const
+export const SECURITY_EVENT_TYPES = ['signup', 'login', 'login_failed', 'refresh_reuse', 'session_revoked', 'password_changed', 'logout', 'password_reset', 'disabled', 'enabled'] as const
 export type SecurityEventType = typeof SECURITY_EVENT_TYPES[number]
 
 export interface SecurityEvent {

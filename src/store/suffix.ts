@@ -82,7 +82,7 @@ async function checkpointAt (db: Queryable, projection: string, roomId: string):
     text: `
     SELECT seq, chain
       FROM checkpoints
-     WHERE projection = $1
+     WHERE projection = (SELECT live_group($1))
        AND room_id = $2`,
     values: [projection, roomId],
   })

@@ -56,7 +56,7 @@ export async function marksOf (db: Queryable, of: MarkOf, pairs: readonly Pair[]
              ON room_preferences.user_id = asked.user_id
             AND room_preferences.room_id = asked.room_id
       LEFT JOIN checkpoints
-             ON checkpoints.projection = $5
+             ON checkpoints.projection = (SELECT live_group($5))
             AND checkpoints.room_id = asked.room_id`,
     values: [pairs.map(({ room_id }) => room_id), pairs.map(({ user_id }) => user_id), of.kind, of.kind === 'read' ? '' : of.device, HISTORY],
   })
@@ -105,8 +105,17 @@ interface Row {
 interface Touched { readonly user_id: string, readonly deleted: boolean, readonly mentions: readonly string[], readonly mentions_room: boolean }
 interface Sums { standing: number, unread: number, mentions: number }
 
-/** Counts, in the order of `asked`. Throws what Postgres and the log throw. */
+/**
+ * Counts, in the order of `asked`. Of rooms in which nothing comes after the place, as in most that somebody is in, nothing is asked. Throws
+ * what Postgres and the log throw.
+ */
 export async function countsAfter (deps: CountReads, asked: readonly Asked[]): Promise<Counted[]> {
+  const counted = await countsOf(deps, asked.filter(({ place, head }) => place < head))
+  let next = 0
+  return asked.map(({ room_id, user_id, place, head }) => place < head ? counted[next++]! : { room_id, user_id, head, place, standing: 0, unread: 0, mentions: 0, applied_seq: head })
+}
+
+async function countsOf (deps: CountReads, asked: readonly Asked[]): Promise<Counted[]> {
   if (asked.length === 0) return []
   const suffixes = await shortSuffixes(deps, asked)
   const rows = await storedCounts(deps.store, asked, suffixes)
@@ -162,7 +171,7 @@ async function storedCounts (db: Queryable, asked: readonly Asked[], suffixes: R
              ON true
      CROSS JOIN LATERAL (SELECT greatest(asked.place, since.seq) AS place) AS begin
       LEFT JOIN checkpoints
-             ON checkpoints.projection = $4
+             ON checkpoints.projection = (SELECT live_group($4))
             AND checkpoints.room_id = asked.room_id
       LEFT JOIN LATERAL (SELECT * FROM messages_after(asked.room_id, asked.user_id, begin.place) WHERE checkpoints.seq > begin.place OFFSET 0) AS counted
              ON true

@@ -30,11 +30,11 @@ export async function userById (db: Queryable, id: string): Promise<User | undef
   return user
 }
 
-export type Credentials = User & { readonly password_hash: string | null }
+export type Credentials = User & { readonly password_hash: string | null, readonly disabled_at: Date | null }
 
 export async function credentialsOf (db: Queryable, usernameKey: string): Promise<Credentials | undefined> {
   const { rows: [user] } = await db.query<Credentials>(`
-    SELECT ${COLUMNS}, password_hash
+    SELECT ${COLUMNS}, password_hash, disabled_at
       FROM users
      WHERE username_key = $1`, [usernameKey])
   return user
@@ -49,13 +49,14 @@ export async function passwordHashOf (db: Queryable, id: string): Promise<{ read
   return user
 }
 
-/** Whether this is still the user's password; it stays so until the transaction around this ends. */
+/** Whether this is still the user's password, and the account is not shut; it stays so until the transaction around this ends. */
 export async function holdPassword (db: Queryable, id: string, hash: string): Promise<boolean> {
   const { rowCount } = await db.query(`
     SELECT
       FROM users
      WHERE id = $1
        AND password_hash = $2
+       AND disabled_at IS NULL
        FOR SHARE`, [id, hash])
   return rowCount === 1
 }
@@ -144,7 +145,7 @@ export async function insertForeignUser (db: Queryable, user: NewForeignUser): P
   return added
 }
 
-export type NewUser = Omit<Credentials, 'created_at' | 'avatar_url' | 'status_text' | 'last_seen_at'> & { readonly username_key: string, readonly created_at: Date }
+export type NewUser = Omit<Credentials, 'created_at' | 'disabled_at' | 'avatar_url' | 'status_text' | 'last_seen_at'> & { readonly username_key: string, readonly created_at: Date }
 
 /** Adds a user; undefined where the name is taken. */
 export async function insertUser (db: Queryable, user: NewUser): Promise<User | undefined> {
@@ -158,9 +159,9 @@ export async function insertUser (db: Queryable, user: NewUser): Promise<User | 
 }
 
 /** Users whose name begins with `prefix` (a key), by name, from after the key `after`. */
-export async function usersByPrefix (db: Queryable, { prefix, after, limit }: { prefix: string, after: string, limit: number }): Promise<Array<User & { username_key: string }>> {
-  const { rows } = await db.query<User & { username_key: string }>(String.raw`
-    SELECT ${COLUMNS}, username_key
+export async function usersByPrefix<T extends User = User> (db: Queryable, { prefix, after, limit }: { prefix: string, after: string, limit: number }, columns = COLUMNS): Promise<Array<T & { username_key: string }>> {
+  const { rows } = await db.query<T & { username_key: string }>(String.raw`
+    SELECT ${columns}, username_key
       FROM users
      WHERE username_key LIKE $1
        AND username_key > $2

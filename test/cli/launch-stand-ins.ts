@@ -7,7 +7,7 @@ if (process.channel !== undefined) {
   process.once('disconnect', () => { process.kill(process.pid, 'SIGTERM') })
   process.channel?.unref()
 }
-const options: StartOptions = { entry: fileURLToPath(new URL('stand-in-role.ts', import.meta.url)) }
+const options: StartOptions = { entry: fileURLToPath(new URL('stand-in-role.ts', import.meta.url)), web: async () => false }
 if (process.env.LAUNCHER_LIBRARY !== undefined) options.library = process.env.LAUNCHER_LIBRARY
 try {
   process.exitCode = await start(loadConfig(), options)

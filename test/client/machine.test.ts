@@ -47,6 +47,7 @@ const TABLE: Record<Phase, Partial<Record<Input, [to: Phase, action: string]>>> 
     close: ['stopped', 'stop'],
   },
   'backing off': {
+    online: ['waiting for a token', 'get token'],
     timer: ['waiting for a token', 'get token'],
     offline: ['offline', 'wait for the network'],
     close: ['stopped', 'stop'],

@@ -12,7 +12,7 @@ import { bundle } from './bundle.ts'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const ENTRY = `${root}src/client/client.ts`
 const BYTES_MAX = 12 * 1024
-const EXPORTS = ['LOBBY_ID', 'MillraceError', 'connect', 'indexedDbStore', 'isReset', 'localStorageStore', 'logIn', 'memoryStore', 'signUp']
+const EXPORTS = ['LOBBY_ID', 'MillraceError', 'connect', 'indexedDbStore', 'isReset', 'localStorageStore', 'logIn', 'logOut', 'memoryStore', 'signUp']
 const run = promisify(execFile)
 
 t.test(`it is at most ${BYTES_MAX} bytes gzipped, as one file that imports nothing and works`, async t => {

@@ -4,8 +4,12 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { WebSocketServer, type WebSocket } from 'ws'
 import type { Teardown } from '../e2e/world.ts'
+import { connect, type ConnectOptions } from '../../src/client/client.ts'
 import type { Frame } from '../client.ts'
 import { until } from '../until.ts'
+
+export const ROOM = '01a1f9e1-d982-74c6-a894-9d02ed2c3054'
+export const OTHER = '01a1f9e1-d982-74c6-a894-9d02ed2c3055'
 
 export interface ToldServer {
   readonly url: string
@@ -79,4 +83,16 @@ export function message (room_id: string, seq: number, branch = 'a', more: objec
 
 export function chainOf (seq: number, branch = 'a'): string {
   return `${branch}${seq}`
+}
+
+/** All events of the room from seq `from` to `to`, as after a subscription. */
+export const run = (from: number, to: number, branch = 'a'): Frame[] => Array.from({ length: to - from + 1 }, (_, i) => message(ROOM, from + i, branch))
+export const live = (seq: number, branch = 'a'): Frame => ({ type: 'live', room_id: ROOM, seq, chain: chainOf(seq, branch) })
+export const acks = ({ ref, room_id }: Frame, seq: number): Frame => ({ type: 'ack', ref, room_id, seq, chain: chainOf(seq), event_id: `a-${seq}`, duplicate: false, durability: 'fsync' })
+
+/** A client of this server. */
+export function open (t: Teardown, { url }: ToldServer, options: Partial<ConnectOptions> = {}) {
+  const client = connect({ url, token: 'a token', backOff: { baseMs: 20, capMs: 100 }, ...options })
+  t.teardown(async () => { await client.close() })
+  return client
 }

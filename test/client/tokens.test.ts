@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { memoryStore } from '../../src/client/store.ts'
-import { createTokens, renewInMs, Unobtainable } from '../../src/client/tokens.ts'
+import { createTokens, logOut, renewInMs, Unobtainable } from '../../src/client/tokens.ts'
 import type { Teardown } from '../e2e/world.ts'
 
 /** Refresh tokens r1, r2, …, each good once, as the server's are; an old one ends the session. */
@@ -87,6 +87,25 @@ t.test('with the cookie nothing is stored, and the request proves to be of our o
   t.equal(await createTokens({ url, cookie: true, store }).get(), 'a2')
   t.same(asked, [{ refresh_token: undefined, by: 'millrace' }])
   t.same(await store.list(''), [])
+})
+
+t.test('whoever logs out has no token left; where the server cannot be told, it is kept for another try', async t => {
+  const { url, asked, faults, end } = await authority(t)
+  const store = memoryStore()
+  await createTokens({ url, refreshToken: 'r1', store }).get()
+  await t.rejects(logOut({ url: 'http://127.0.0.1:9', store }), { code: 'unreachable' })
+  faults.push(503)
+  await t.rejects(logOut({ url, store }), { code: 'unavailable' })
+  t.equal((await store.list('')).length, 1)
+  await logOut({ url, store })
+  t.equal(asked.at(-1)?.refresh_token, 'r2', 'the successor')
+  t.same(await store.list(''), [])
+  const before = asked.length
+  await logOut({ url, store })
+  t.equal(asked.length, before, 'there is nothing to end')
+  end()
+  await logOut({ url, cookie: true })
+  t.match(asked.at(-1), { by: 'millrace' }, 'what is over already is no fault')
 })
 
 t.test('when a token is to be renewed goes by the server\'s clock', async t => {

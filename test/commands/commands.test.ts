@@ -112,6 +112,31 @@ t.test('commands over a real log', async t => {
     t.same((await log.read(room, 1, 100)).map(({ data }) => JSON.parse(data).content), Array.from({ length: 20 }, (_, i) => `m${i}`))
   })
 
+  await t.test('what is tried again is the same event, to the letter, or another event by its ID [G8]', async t => {
+    // It was the same ID with another timestamp: where the first try was heard and then lost, chains were equal and events were not.
+    const room = randomUUID()
+    await run('ada', { type: 'create', room_id: room, name: 'room', kind: 'group', members: ['bob'] })
+    const tried: Array<{ event_id: string, data: string }> = []
+    let named = ['bob']
+    const failing: RoomLog = {
+      ...log,
+      append: async (id, units) => {
+        tried.push(...units.flatMap(({ events }) => events))
+        await sleep(5) // the clock moves
+        if (tried.length === 1) throw new (await import('../../src/log/log.ts')).LogFault('unavailable', 'the reply was lost')
+        if (tried.length > 2) return await log.append(id, units)
+        named = [] // bob has another name now
+        return [{ status: 'precondition' }]
+      },
+    }
+    const { run: again } = commandsOver(world, failing, { usersNamed: async () => named })
+    t.match(await again('ada', say(room, 'hi @bob')), { ok: true, seq: 3 })
+    t.same(tried[1], tried[0])
+    t.notOk('mentions' in JSON.parse(tried[2]!.data))
+    t.not(tried[2]!.event_id, tried[0]!.event_id)
+    t.match((await log.read(room, 2, 1))[0], { event_id: tried[2]!.event_id })
+  })
+
   await drained()
 })
 

@@ -25,6 +25,7 @@ const BY_HAND = `
   update             A      A        A       m   -    A     -
   settings           A      A        A       A   -    A     -
   archive            A      A        A       A   -    -     -
+  retain             O      O        O       O   -    O     -
   remove             O      O        O       O   -    -     -
   audit              M      M        M       M   -    M     -
   read edits         M      M        M       M   M    M     -
@@ -93,7 +94,7 @@ t.test('each command asks for the action of its name', async t => {
     ['edit own', { type: 'edit', message_seq: 9, content: 'x' }], ['delete own', { type: 'delete', message_seq: 9 }], ['delete others', { type: 'delete', message_seq: 8 }],
     ['pin', { type: 'pin', message_seq: 9 }], ['pin', { type: 'unpin', message_seq: 9 }], ['leave', { type: 'leave' }], ['add', { type: 'add', target: 'new' }], ['kick', { type: 'kick', target: 'low' }],
     ['ban', { type: 'ban', target: 'low', until: SOON }], ['mute', { type: 'mute', target: 'low', until: SOON }], ['role', { type: 'role', target: 'low', role: 'member' }],
-    ['update', { type: 'update', name: 'x' }], ['settings', { type: 'update', slow_mode_s: 9 }], ['archive', { type: 'update', archived: true }], ['remove', { type: 'remove' }],
+    ['update', { type: 'update', name: 'x' }], ['settings', { type: 'update', slow_mode_s: 9 }], ['archive', { type: 'update', archived: true }], ['retain', { type: 'update', retention_days: 30 }], ['remove', { type: 'remove' }],
   ]
   for (const kind of ['public', 'private', 'protected', 'group', 'lobby'] as const) {
     for (const role of ROLES) {

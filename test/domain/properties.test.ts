@@ -90,7 +90,7 @@ t.test('the walks go everywhere: every command is accepted in some of them, and 
   fc.assert(fc.property(walk, ([first, steps]) => {
     const world = newWorld()
     for (const taken of [first, ...steps]) seen[(take(world, taken)?.length ?? 0) > 0 ? 'yes' : 'no'].add(taken.command.type)
-  }), { numRuns: 1500 })
+  }), { numRuns: 6000 })
   t.equal(seen.yes.size, 20, [...seen.yes].join())
   t.equal(seen.no.size, 20, [...seen.no].join())
 })

@@ -9,16 +9,28 @@ const group: Given[] = [...made('group'), ...roles]
 const update = (changes: Settings & { name?: string }) => ({ type: 'update' as const, ...changes })
 const updated = (changes: Settings & { name?: string }) => [{ type: 'room', change: 'updated', ...changes }]
 /** Another value of each than a new room has. */
-const OTHER: Required<Settings> = { topic: 'x', history: 'joined', members_max: 9, message_chars_max: 99, slow_mode_s: 9, archived: true }
+const OTHER: Required<Settings> = { topic: 'x', history: 'joined', members_max: 9, message_chars_max: 99, slow_mode_s: 9, archived: true, retention_days: 9 }
 
 t.test('an admin changes what a room is called and how it is run', async t => {
   t.same(Object.keys(OTHER).sort(), [...SETTING_NAMES].sort(), 'all settings')
   for (const kind of ['public', 'private', 'protected', 'group'] as const) {
     const events: Given[] = [...made(kind), ...roles]
-    for (const [name, value] of Object.entries({ name: 'x', ...OTHER })) t.same(when(events, update({ [name]: value }), 'adm'), updated({ [name]: value }), `${name} in ${kind}`)
+    for (const [name, value] of Object.entries({ name: 'x', ...OTHER })) if (name !== 'retention_days') t.same(when(events, update({ [name]: value }), 'adm'), updated({ [name]: value }), `${name} in ${kind}`)
   }
-  t.same(when(room, update({ name: 'x', ...OTHER }), 'adm'), updated({ name: 'x', ...OTHER }), 'all at once')
+  t.same(when(room, update({ name: 'x', ...OTHER }), 'ada'), updated({ name: 'x', ...OTHER }), 'all at once')
   for (const who of ['bob', 'mod']) t.equal(when(room, update({ name: 'x' }), who), 'forbidden', who)
+})
+
+t.test('for how long messages are kept is said by an owner alone, or an operator: what is erased does not come back', async t => {
+  for (const who of ['bob', 'mod', 'adm']) {
+    t.equal(when(room, update({ retention_days: 30 }), who), 'forbidden', who)
+    t.equal(when(room, update({ topic: 'x', retention_days: 30 }), who), 'forbidden', who)
+  }
+  t.same(when(room, update({ retention_days: 30 }), 'ada'), updated({ retention_days: 30 }))
+  const kept: Given[] = [...room, ['ada', { type: 'room', change: 'updated', retention_days: 30 }]]
+  t.equal(roomOf(kept)!.retention_days, 30)
+  t.same(when(kept, update({ retention_days: 0 }), 'ada'), updated({ retention_days: 0 }), 'and taken back')
+  t.same(when(kept, update({ retention_days: 30, topic: 'x' }), 'adm'), updated({ topic: 'x' }), 'what does not change needs no right')
 })
 
 t.test('in a group everyone changes its name and topic, and nothing else', async t => {
@@ -31,7 +43,7 @@ t.test('in a group everyone changes its name and topic, and nothing else', async
 t.test('in the lobby its admins change all but whether it is open and what is read of it', async t => {
   const lobby: Given[] = [...made('lobby'), ['system', { type: 'role', target: 'adm', role: 'admin' }]]
   for (const name of SETTING_NAMES) {
-    if (name === 'archived' || name === 'history') t.equal(when(lobby, update({ [name]: OTHER[name] }), 'adm'), 'forbidden', name)
+    if (name === 'archived' || name === 'history' || name === 'retention_days') t.equal(when(lobby, update({ [name]: OTHER[name] }), 'adm'), 'forbidden', name)
     else t.same(when(lobby, update({ [name]: OTHER[name] }), 'adm'), updated({ [name]: OTHER[name] }), name)
     t.equal(when(lobby, update({ [name]: OTHER[name] }), 'bob'), 'forbidden', name)
   }

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Refused, type Client, type Position } from '../client.ts'
 import type { millrace } from './world.ts'
 
-type World = Awaited<ReturnType<typeof millrace>>
+type World = Pick<Awaited<ReturnType<typeof millrace>>, 'subscriber' | 'connect'>
 
 export interface Person {
   readonly reconnects: () => number

@@ -54,7 +54,7 @@ export async function startRole (t: Teardown, roles: string[], env: Record<strin
   const start = async (): Promise<void> => {
     asked = false
     const port = url === '' ? '0' : new URL(url).port
-    const mine = child = spawn(process.execPath, [MAIN, ...roles], { env: { PATH: process.env.PATH, ...env, PORT: port, OPS_PORT: '0' }, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+    const mine = child = spawn(process.execPath, [MAIN, ...roles], { env: { PATH: process.env.PATH, ...env, PORT: port, OPS_PORT: env.OPS_PORT ?? '0' }, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
     mine.stderr!.on('data', data => { output = (output + String(data)).slice(-100_000) })
     const ready = once(mine, 'message')
     const failed = once(mine, 'exit').then(([code]) => { throw new Error(`${roles.join(' ')} ended with ${code}: ${output}`) })
@@ -161,7 +161,7 @@ export function createScene (t: Teardown, { store, log, urlOf }: { store: Store,
   }
 
   /** Lets the checker judge all rooms under test: log, archive, read models, and what every client sent and received. */
-  async function judge ({ expectAllDelivered = true, wait = true } = {}): Promise<Judgement> {
+  async function judge ({ expectAllDelivered = true, wait = true, lost = false } = {}): Promise<Judgement> {
     if (wait) await projected()
     const logs = new Map(); const archive = new Map(); const messages = new Map()
     for (const room of rooms) {
@@ -176,7 +176,7 @@ export function createScene (t: Teardown, { store, log, urlOf }: { store: Store,
          ORDER BY seq`, [room])
       messages.set(room, rows)
     }
-    return checker.judge({ logs, archive, messages, checkpoints: await checkpoints(), expectAllDelivered, expectAllProjected: true })
+    return checker.judge({ logs, archive, messages, checkpoints: await checkpoints(), expectAllDelivered, expectAllProjected: true, lost })
   }
 
   return {

@@ -1,7 +1,7 @@
 // What a seed decides is the same each time, and can be carried out.
 import t from 'tap'
 import { createRandom } from './random.ts'
-import { LINKS, scheduleOf } from './schedule.ts'
+import { isLoss, LINKS, LOSSES, planOf, scheduleOf } from './schedule.ts'
 
 t.test('a seed always has the same schedule, and another seed another', async t => {
   const of = (seed: number) => scheduleOf(createRandom(seed).fork('nemesis'), 5000)
@@ -33,4 +33,19 @@ t.test('200 seeds inflict every fault on everything it can befall, and never two
     ...LINKS.flatMap(name => ['cut', 'half-open', 'swallow', 'hold', 'refuse'].map(fault => `${fault} ${name}`)),
   ]
   t.same(wanted.filter(fault => !seen.has(fault)), [])
+})
+
+t.test('half of the seeds lose data, in every way, and half trim: in all four combinations', async t => {
+  const seen = new Set<string>()
+  for (let seed = 1; seed <= 60; seed++) {
+    const { steps, trims } = planOf(createRandom(seed), 5000)
+    t.same(planOf(createRandom(seed), 5000), { steps, trims })
+    const losses = steps.filter(({ fault }) => isLoss(fault))
+    for (const { fault } of losses) seen.add(fault)
+    seen.add(`${losses.length > 0 ? 'loses' : 'keeps'}, ${trims ? 'trims' : 'does not trim'}`)
+    const ofRedis = steps.filter(({ on }) => on === 'Redis')
+    ofRedis.forEach((step, i) => { if (i > 0 && ofRedis[i - 1]!.at + ofRedis[i - 1]!.forMs > step.at) t.fail(`seed ${seed} inflicts two faults on Redis at ${step.at} ms`) })
+  }
+  const wanted = [...LOSSES, ...['loses', 'keeps'].flatMap(what => [`${what}, trims`, `${what}, does not trim`])]
+  t.same(wanted.filter(what => !seen.has(what)), [])
 })

@@ -1,6 +1,7 @@
 // The hub over a tail that the test plays: what each kind of subscriber gets, and when the tail is asked and let go.
-import { setImmediate as turnOfLoop } from 'node:timers/promises'
+import { setImmediate as turnOfLoop, setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { START } from '../../src/domain/position.ts'
 import { BUFFER_EVENTS, createHub, type Subscriber } from '../../src/gateway/hub.ts'
 import { textsOf, type Outbox } from '../../src/gateway/outbox.ts'
 import { createTurn } from '../../src/gateway/turn.ts'
@@ -8,16 +9,19 @@ import type { LogEvent } from '../../src/log/codec.ts'
 import { LogFault } from '../../src/log/log.ts'
 import type { Follower, Tail } from '../../src/log/tail.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { until } from '../until.ts'
 
 const ROOM = '019abc00-0000-7000-8000-0000000000aa'
 const metrics = createMetrics('test')
 
 const event = (seq: number): LogEvent => ({ seq, chain: seq.toString(16).padStart(16, '0'), event_id: `event ${seq}`, v: 1, data: `{"type":"message","content":"${seq}","user_id":"u","timestamp":"2026-11-20T10:00:00.123Z"}` })
 
-function playedTail () {
-  const played = { followed: 0, released: 0, position: { seq: 0, chain: '0'.repeat(16) }, fails: false, gate: Promise.resolve(), follower: undefined as Follower | undefined, say }
+function playedTail (lingering: { lingerMs?: number, lingeringMax?: number } = {}) {
+  const played = { followed: 0, released: 0, position: { seq: 0, chain: '0'.repeat(16) }, fails: false, gate: Promise.resolve(), follower: undefined as Follower | undefined, say, delete: (seq: number) => { hand([{ ...event(seq), data: '{"type":"delete","message_seq":1}' }]) } }
   function say (...seqs: number[]): void {
-    const events = seqs.map(event)
+    hand(seqs.map(event))
+  }
+  function hand (events: LogEvent[]): void {
     const { seq, chain } = events.at(-1)!
     played.position = { seq, chain }
     played.follower!.onEvents(events)
@@ -32,7 +36,7 @@ function playedTail () {
     },
     close: async () => {},
   } satisfies Tail
-  return { played, hub: createHub({ tail, turn: createTurn(), metrics, clock: Date.now }) }
+  return { played, hub: createHub({ tail, turn: createTurn(), metrics, clock: Date.now, lingerMs: 30_000, ...lingering }) }
 }
 
 function listener () {
@@ -123,8 +127,8 @@ t.test('a reset comes after all that was delivered before it; everybody comes in
   t.same(buffering.pushed, [])
 })
 
-t.test('the last one to leave lets the tail go, and the next to come follows anew', async t => {
-  const { hub, played } = playedTail()
+t.test('a while after the last one has left the tail is let go, and the next to come follows anew', async t => {
+  const { hub, played } = playedTail({ lingerMs: 50 })
   const [a, b] = [listener(), listener()]
   const feed = await hub.feed(ROOM)
   await hub.feed(ROOM)
@@ -135,14 +139,62 @@ t.test('the last one to leave lets the tail go, and the next to come follows ane
   await turnOfLoop()
   t.same([a.seqs(), b.seqs(), played.released], [[], [1], 0])
   feed.leave(b.subscriber)
-  t.equal(played.released, 1)
+  t.same([played.released, hub.has(ROOM)], [0, true])
+  await until(() => played.released === 1, { what: 'the tail to be let go' })
+  t.equal(hub.has(ROOM), false)
   const again = await hub.feed(ROOM)
   t.not(again, feed)
   t.equal(played.followed, 2)
 })
 
-t.test('many who come at once are one follow', async t => {
+t.test('what comes while nobody is there is kept for whoever comes back, as long as it is little and nothing is deleted', async t => {
   const { hub, played } = playedTail()
+  const a = listener()
+  const feed = await hub.feed(ROOM)
+  const kept = (seq: number, limit = 1000) => feed.keptAfter({ seq, chain: event(seq).chain }, limit)?.map(({ seq }) => seq)
+  feed.live(a.subscriber)
+  played.say(1, 2)
+  t.equal(kept(2), undefined, 'nothing, while somebody is there')
+  feed.leave(a.subscriber)
+  played.say(3, 4)
+  played.say(5)
+  t.same([kept(2), kept(2, 2), kept(4), kept(5)], [[3, 4, 5], [3, 4], [5], []])
+  t.same([kept(1), kept(6), feed.keptAfter({ seq: 3, chain: event(4).chain }, 9)], [undefined, undefined, undefined], 'not from elsewhere')
+  t.equal(JSON.parse(textsOf(feed.keptAfter({ seq: 4, chain: event(4).chain }, 9)![0]!.frame)[0]!).content, '5')
+  t.equal(await hub.feed(ROOM), feed)
+  feed.live(a.subscriber)
+  played.say(6)
+  t.same(kept(4), [5, 6], 'others may come back after the first')
+  played.delete(7)
+  played.say(8)
+  t.same([kept(4), kept(6), kept(7)], [undefined, undefined, [8]])
+  played.say(...Array.from({ length: 256 }, (_, i) => 9 + i))
+  t.equal(kept(7), undefined, 'too many')
+  feed.leave(a.subscriber)
+  played.say(265)
+  t.same(kept(264), [265], 'from the next time on')
+  played.follower!.onReset({ seq: 264, chain: event(264).chain })
+  t.equal(kept(264), undefined)
+  feed.leave(a.subscriber)
+})
+
+t.test('one that has come back lets nothing end; of too many feeds without anybody the oldest end', async t => {
+  const { hub, played } = playedTail({ lingerMs: 30, lingeringMax: 2 })
+  const a = listener()
+  const feed = await hub.feed(ROOM)
+  feed.leave(a.subscriber)
+  await hub.feed(ROOM)
+  feed.live(a.subscriber)
+  await sleep(60)
+  t.equal(played.released, 0)
+  played.say(1)
+  t.equal(feed.keptAfter({ seq: 0, chain: START.chain }, 1), undefined, 'nothing more is kept')
+  for (const room of ['a', 'b', 'c']) (await hub.feed(room)).leave(listener().subscriber)
+  t.same([hub.has(ROOM), hub.has('a'), hub.has('b'), hub.has('c'), played.released], [true, false, true, true, 1])
+})
+
+t.test('many who come at once are one follow', async t => {
+  const { hub, played } = playedTail({ lingerMs: 0 })
   const feeds = await Promise.all(Array.from({ length: 50 }, async () => await hub.feed(ROOM)))
   t.equal(played.followed, 1)
   t.equal(new Set(feeds).size, 1)
@@ -151,7 +203,7 @@ t.test('many who come at once are one follow', async t => {
 })
 
 t.test('one who leaves while others are about to come in leaves nobody with a dead feed', async t => {
-  const { hub, played } = playedTail()
+  const { hub, played } = playedTail({ lingerMs: 0 })
   const first = hub.feed(ROOM).then(feed => { feed.leave(listener().subscriber); return feed })
   const second = hub.feed(ROOM)
   const [gone, feed] = await Promise.all([first, second])

@@ -3,7 +3,9 @@
 import { createLifecycle } from '../../src/lifecycle.ts'
 import { loadConfig } from '../../src/config.ts'
 import { createKeys } from '../../src/log/keys.ts'
-import { openGateway, openProjector, openShared, type Shared } from '../../src/roles.ts'
+import { openGateway } from '../../src/roles/gateway.ts'
+import { openProjector } from '../../src/roles/projector.ts'
+import { openShared, type Shared } from '../../src/roles/shared.ts'
 import { createLogger } from '../../src/telemetry/logging.ts'
 import { createScene, environment, openServers } from '../e2e/world.ts'
 import { until } from '../until.ts'
@@ -14,7 +16,7 @@ interface Teardown { teardown: (fn: () => unknown) => unknown }
 
 export async function liveWorld (t: Teardown, { env = {}, projector = true }: { env?: Record<string, string>, projector?: boolean } = {}) {
   const servers = await openServers(t)
-  const common: Record<string, string> = { ...environment(servers), LOG_LEVEL: process.env.LOG_LEVEL ?? 'silent', PORT: '0', OPS_PORT: '0', ...env }
+  const common: Record<string, string> = { ...environment(servers), LOG_LEVEL: process.env.LOG_LEVEL ?? 'silent', PORT: '0', OPS_PORT: '0', LINGER_S: '0', ...env }
   const keys = createKeys(Number(common.PARTITIONS))
 
   async function role (name: string, more: Record<string, string>): Promise<{ shared: Shared, life: ReturnType<typeof createLifecycle> }> {

@@ -1,4 +1,9 @@
-import t from 'tap'
+import type { AddressInfo } from 'node:net'
+import t, { type Test } from 'tap'
+import { createOps } from '../../src/http/server.ts'
+import { createLogger } from '../../src/telemetry/logging.ts'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { http } from '../client.ts'
 import { testStack } from './stack.ts'
 import { until } from '../until.ts'
 
@@ -42,4 +47,46 @@ t.test('requests are counted and timed by the pattern of their route, never by a
   t.match(body, /^millrace_http_request_seconds_count\{route="\/rooms\/:id",role="gateway"\} 3$/m)
   t.match(body, /^# TYPE millrace_http_request_seconds histogram$/m)
   t.notMatch(body, new RegExp(`${room}|${user.id}|hush|lobby|zz`))
+})
+
+/** A process of its own kind, as far as its metrics go. */
+async function processOf (t: Test, role: string, { METRICS_FROM, ready = true }: { METRICS_FROM?: string, ready?: boolean } = {}) {
+  const metrics = createMetrics(role)
+  metrics.up.set({ runs: role }, 1)
+  const app = createOps({ config: { METRICS_FROM }, metrics, logger: createLogger({ level: 'silent', role }), ready: async () => ({ ok: ready, checks: {} }) })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  t.teardown(async () => { await app.close() })
+  const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
+  return { url, metrics, stop: async () => { await app.close() }, text: async () => (await http(url).get('/metrics')).body as string }
+}
+
+t.test('a process that is gone is shown as down, under the role that it had; one that never was there as unknown', async t => {
+  const projector = await processOf(t, 'projector', { ready: false })
+  projector.metrics.projected.inc({ projection: 'archive_v1' })
+  const gateway = await processOf(t, 'gateway', { METRICS_FROM: `${projector.url},http://127.0.0.1:1` })
+  const before = await gateway.text()
+  t.match(before, /^millrace_up\{runs="gateway",role="gateway"\} 1$/m)
+  t.match(before, /^millrace_up\{runs="projector",role="projector"\} 1$/m)
+  t.match(before, /^millrace_up\{runs="unknown",role="unknown"\} 0$/m)
+  t.match(before, /^millrace_ready\{role="gateway"\} 1$/m)
+  t.match(before, /^millrace_ready\{role="projector"\} 0$/m, 'it lives and cannot do its work')
+  await projector.stop()
+  const after = await gateway.text()
+  t.match(after, /^millrace_up\{runs="projector",role="projector"\} 0$/m)
+  t.match(after, /^millrace_up\{runs="gateway",role="gateway"\} 1$/m)
+  t.notMatch(after, /millrace_projected_events_total\{/, 'what it counted is not made up')
+})
+
+t.test('of two processes of a role, the one that is gone counts', async t => {
+  const [one, two] = [await processOf(t, 'projector'), await processOf(t, 'projector')]
+  one.metrics.projectionLagSeconds.set({ projection: 'archive_v1' }, 3)
+  two.metrics.projectionLagSeconds.set({ projection: 'archive_v1' }, 4)
+  one.metrics.projected.inc({ projection: 'archive_v1' }, 3)
+  two.metrics.projected.inc({ projection: 'archive_v1' }, 4)
+  const gateway = await processOf(t, 'gateway', { METRICS_FROM: `${one.url},${two.url}` })
+  const both = await gateway.text()
+  t.match(both, /^millrace_projection_lag_seconds\{projection="archive_v1",role="projector"\} 4$/m, 'what is true of all is not added up')
+  t.match(both, /^millrace_projected_events_total\{projection="archive_v1",role="projector"\} 7$/m)
+  await two.stop()
+  t.match(await gateway.text(), /^millrace_up\{runs="projector",role="projector"\} 0$/m)
 })

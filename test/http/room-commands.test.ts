@@ -107,6 +107,21 @@ t.test('a room is changed by what is given, and unchanged by what it is already'
   for (const [body, field] of [[{ name: '' }, 'name'], [{ name: '\u200d' }, 'name'], [{ archived: 'yes' }, 'archived'], [{ history: 'none' }, 'history'], [{ members_max: 1.5 }, 'members_max']] as const) t.match(await patch(id, body), { status: 400, body: { code: 'bad_request', field } })
 })
 
+t.test('a room keeps its messages for so many days, as an owner of it or an operator says', async t => {
+  const id = await room({ members: [bob.id] })
+  t.equal((await get(`/rooms/${id}`, ann.token)).body.retention_days, undefined)
+  t.match(await patch(id, { retention_days: 30 }), { status: 200, body: { changed: true } })
+  t.match((await get(`/rooms/${id}`, bob.token)).body, { retention_days: 30 }, 'everybody in it can see it')
+  t.match((await eventsOf(id)).at(-1), { type: 'room', change: 'updated', retention_days: 30, user_id: ann.id })
+  await call('PUT', `/rooms/${id}/members/${bob.id}`, { token: ann.token, body: { role: 'admin' } })
+  t.match(await call('PATCH', `/rooms/${id}`, { token: bob.token, body: { retention_days: 0 } }), { status: 403, body: { code: 'forbidden' } }, 'an admin does not')
+  for (const retention_days of [-1, 1.5, 36_501, '30', null]) t.match(await patch(id, { retention_days }), { status: 400, body: { code: 'bad_request', field: 'retention_days' } })
+  t.match(await patch(id, { retention_days: 0 }), { status: 200, body: { changed: true } })
+  t.equal((await get(`/rooms/${id}`, ann.token)).body.retention_days, undefined)
+  const made = await create({ kind: 'private', retention_days: 7 })
+  t.match(made, { status: 201, body: { retention_days: 7 } }, 'or from the beginning')
+})
+
 t.test('an archived room can be read, and nothing is written into it but what takes something back', async t => {
   const id = await room({ members: [bob.id] })
   const said = async (content: string) => await post(`/rooms/${id}/messages`, { content }, bob.token)

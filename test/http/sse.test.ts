@@ -236,6 +236,30 @@ t.test('a slow reader of what is live is ended and comes back; one that catches 
   await socket.close()
 })
 
+t.test('who reads a stream is online for the others, and offline when it ends', async t => {
+  const cat = await world.signup()
+  const room = await roomWith(1)
+  t.equal((await api.post(`/rooms/${room}/join`, {}, cat.access_token)).status, 200)
+  const statusOf = async (): Promise<string> => (await api.get(`/users/${cat.user.id}/presence`, bob.access_token)).body.status
+  const watcher = await world.connect(0, token)
+  await watcher.subscribe(room)
+  const told = async (status: string): Promise<unknown> => await watcher.next(frame => frame.type === 'presence' && frame.user_id === cat.user.id && frame.status === status)
+  t.equal(await statusOf(), 'offline')
+  const [first, second] = [await listen(world.url, `/rooms/${room}/events`, { token: cat.access_token }), await listen(world.url, `/events?rooms=${room},lobby`, { token: cat.access_token })]
+  await told('online')
+  const socket = await world.connect(0, cat.access_token)
+  await socket.request({ type: 'presence', status: 'away' })
+  first.cut()
+  await sleep(300)
+  t.equal(await statusOf(), 'online', 'with another stream, whatever is said on another device')
+  second.cut()
+  await told('away')
+  t.match(await api.get(`/users/${cat.user.id}/presence`, bob.access_token), { body: { status: 'away' } })
+  await socket.close()
+  await told('offline')
+  await watcher.close()
+})
+
 t.test('nothing is left of streams that are gone', async t => {
   const room = await roomWith(5)
   for (let i = 0; i < 50; i++) (await listen(world.url, i % 2 === 0 ? `/rooms/${room}/events?after=0` : `/events?rooms=${room},lobby`, { token })).cut()

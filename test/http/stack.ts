@@ -8,6 +8,7 @@ import { createApplier } from '../../projections/apply.ts'
 import { openCheckpoints } from '../../projections/checkpoint.ts'
 import { groupOf, type Projection } from '../../projections/projection.ts'
 import { createAccounts } from '../../src/auth/accounts.ts'
+import { createOperators } from '../../src/auth/operators.ts'
 import { createPasswords } from '../../src/auth/passwords.ts'
 import { createSecurityLog } from '../../src/auth/security-log.ts'
 import { createSessions } from '../../src/auth/sessions.ts'
@@ -18,6 +19,7 @@ import { createCounts } from '../../src/commands/counts.ts'
 import { createDirect } from '../../src/commands/direct.ts'
 import { createFacts } from '../../src/commands/facts.ts'
 import { createFirstResults } from '../../src/commands/first-results.ts'
+import type { Config } from '../../src/config.ts'
 import { LOBBY_ID } from '../../src/domain/lobby.ts'
 import { reject } from '../../src/domain/rejections.ts'
 import { factSources } from '../../src/fact-sources.ts'
@@ -25,6 +27,7 @@ import { addRoutes, createServer, type RoutesDeps } from '../../src/http/server.
 import { uuidv7 } from '../../src/ids.ts'
 import { UNLIMITED } from '../../src/limits/limits.ts'
 import type { TrustProxy } from '../../src/limits/addresses.ts'
+import { createCold } from '../../src/log/cold.ts'
 import { createKeys } from '../../src/log/keys.ts'
 import { createMarks } from '../../src/log/marks.ts'
 import { createPeopleKeys } from '../../src/log/people-keys.ts'
@@ -36,6 +39,7 @@ import { connectRedis, connectSubscriber } from '../../src/log/redis.ts'
 import { startRevocations } from '../../src/log/revocations.ts'
 import { createSubscriptions } from '../../src/log/subscriptions.ts'
 import { createTickets } from '../../src/log/tickets.ts'
+import { createParks, createStatus } from '../../src/roles/operations.ts'
 import { findByClientIds } from '../../src/store/archive.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { openStore } from '../../src/store/pool.ts'
@@ -142,6 +146,9 @@ export async function testStack (t: Teardown, { clock = Date.now, level = 'silen
       logger: gatewayLogger,
       newId: uuidv7,
       ready: async () => ({ ok: true, checks: { redis: 'ok', postgres: 'ok' } }),
+      operators: createOperators({ store, passwords, revocations, security, keepMs: 900_000, clock, newId: uuidv7, logger }),
+      status: createStatus({ config: { PARTITIONS } as Config, redis, store, redisUrl, databaseUrl, logger }),
+      parks: createParks({ store, log, cold: createCold({ redis, keys }) }),
     }))
     await app.listen({ host: '127.0.0.1', port: 0 })
     const { port } = app.server.address() as AddressInfo

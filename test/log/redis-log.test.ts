@@ -121,9 +121,42 @@ t.test('on a server that checks slots, as a cluster does', async t => {
   await t.test('a log that is ahead of its meta takes nothing', async t => {
     const room = await newRoom(log)
     await redis.xadd(keys.log(room), '7-0', 'id', 'x', 'chain', 'y', 'v', '1', 'data', '{}')
-    await t.rejects(log.append(room, [unit('x')]), { name: 'LogFault', code: 'unavailable' })
+    await t.rejects(log.append(room, [unit('x', { author: 'ada', key: 'k' })]), { name: 'LogFault', code: 'unavailable' })
     t.equal((await log.heads([room])).heads.get(room)!.seq, 1)
+    t.equal(await log.once(room, 'ada', 'k'), undefined, 'and does not remember to have taken it')
   })
+
+  await t.test('a precondition is held to what those before it in the call have changed', async t => {
+    const room = await newRoom(log)
+    const join = (user: string, count: string) => unit(user, { session: user, preconditions: [['meta', 'members', count], ['members', user, '']], patches: [['add', 'meta', 'members', '1'], [0, 'members', user, 'member|0|0|'], ['set', 'meta', 'topic', 'set by\nthe last  one ']] })
+    const results = await log.append(room, [join('a', ''), join('b', '1'), join('a', '2'), join('c', '1'), join('d', '2')])
+    t.same(results.map(({ status }) => status), ['appended', 'appended', 'precondition', 'precondition', 'appended'])
+    const found = await log.room(room, ['a', 'b', 'c', 'd'])
+    t.same([...found!.members.values()], ['member|0|0|2', 'member|0|0|3', '', 'member|0|0|4'])
+    t.equal(found!.meta.get('members'), '3')
+    t.equal(found!.meta.get('topic'), 'set by\nthe last  one ')
+    t.match(await log.append(room, [join('e', '3')]), [{ status: 'appended' }], 'and the next call finds it written')
+  })
+})
+
+t.test('who decides before a call waits while one is under way, and then shares the next', async t => {
+  const server = await testRedis(t)
+  const { log, redis } = await logWorld(t, server.url)
+  const room = await newRoom(log)
+  const calls = async (): Promise<number> => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await redis.info('commandstats'))![1])
+  const before = await calls()
+  const order: string[] = []
+  const first = log.append(room, [unit('first')]).then(() => { order.push('answered') })
+  await new Promise(resolve => { process.nextTick(resolve) }) // it is sent
+  const decided = Array.from({ length: 3 }, async (_, i) => await new Promise(resolve => {
+    log.beforeCall(() => {
+      order.push(`decided ${i}`)
+      resolve(log.append(room, [unit(`m${i}`)]))
+    })
+  }))
+  await Promise.all([first, ...decided])
+  t.same(order, ['answered', 'decided 0', 'decided 1', 'decided 2'])
+  t.equal(await calls() - before, 2)
 })
 
 t.test('while a partition is fenced nothing is appended and nothing is said of its rooms [G8]', async t => {

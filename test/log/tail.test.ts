@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { START, type Position } from '../../src/domain/position.ts'
 import { chainOf } from '../../src/log/chain.ts'
 import type { LogEvent } from '../../src/log/codec.ts'
+import { createRedisLog } from '../../src/log/redis-log.ts'
 import { createSubscriptions, type Subscriptions } from '../../src/log/subscriptions.ts'
 import { createTail, parseBell } from '../../src/log/tail.ts'
 import { createTrace } from '../../src/log/trace.ts'
@@ -15,10 +16,16 @@ import { liftFences, logger, logWorld, newRoom, unit } from './world.ts'
 type World = Awaited<ReturnType<typeof logWorld>>
 interface Teardown { teardown: (fn: () => unknown) => unknown }
 
-function startTail (t: Teardown, world: World, compareMs: number, wrap: (real: Subscriptions) => Subscriptions = real => real) {
+const deaf = (real: Subscriptions): Subscriptions => ({ ...real, add: (channel, listener) => { real.add(channel, { ...listener, onMessage: () => {} }) } })
+
+/** The log of another process on the same Redis: what is appended through it is known from its bells alone. */
+const otherLog = ({ redis, keys }: World) => createRedisLog({ redis, keys, log: logger })
+
+/** @param log through which it reads; left out: one that nothing is appended through */
+function startTail (t: Teardown, world: World, compareMs: number, wrap: (real: Subscriptions) => Subscriptions = real => real, log = otherLog(world)) {
   const client = world.subscriber()
   const subscriptions = wrap(createSubscriptions({ client, logger }))
-  const tail = createTail({ ...world, readArchive: async () => [], subscriptions, compareMs, logger })
+  const tail = createTail({ ...world, log, readArchive: async () => [], subscriptions, compareMs, logger })
   t.teardown(async () => {
     await tail.close()
     subscriptions.close()
@@ -71,6 +78,40 @@ t.test('bells carry events, and are hints', async t => {
     t.same(told.events, await log.read(room, 1, 100))
     t.same(told.problems, [])
     t.equal(await read(), before, 'without reading the log')
+  })
+
+  await t.test('what this process appends is delivered before it is answered, without a bell; the bell is known then', async t => {
+    const own = otherLog(world)
+    const held: Array<() => void> = []
+    const late = (real: Subscriptions): Subscriptions => ({ ...real, add: (channel, listener) => { real.add(channel, { ...listener, onMessage: (...message) => { held.push(() => { listener.onMessage(...message) }) } }) } })
+    const tail = startTail(t, world, 60_000, late, own)
+    const room = await newRoom(log)
+    const { told, position } = await follow(tail, room)
+    await until(async () => Number((await world.redis.call('PUBSUB', 'SHARDNUMSUB', world.keys.bell(room)) as string[])[1]) === 1)
+    const several = { ...unit('two events'), events: [...unit('a').events, ...unit('b').events] }
+    for (const units of [[unit('x'), unit('y'), several], [unit('z')]]) {
+      await own.append(room, units)
+      t.equal(position().seq, (await log.heads([room])).heads.get(room)!.seq)
+    }
+    t.same(told.events, await log.read(room, 1, 100))
+    await until(() => held.length === 2)
+    const bells = async (): Promise<object> => Object.fromEntries((await world.metrics.bells.get()).values.map(({ labels, value }) => [labels.result, value]))
+    const before = await bells() as { known: number }
+    for (const ring of held) ring()
+    t.same(await bells(), { ...before, known: before.known + 5 })
+    t.equal(told.events.length, 5)
+    t.same(told.problems, [])
+  })
+
+  await t.test('what this process appends after what it has not heard of waits for that [G1] [G4]', async t => {
+    const own = otherLog(world)
+    const tail = startTail(t, world, 100, deaf, own)
+    const room = await newRoom(log)
+    const { told } = await follow(tail, room)
+    await Promise.all(Array.from({ length: 200 }, async (_, i) => await (i % 2 === 0 ? log : own).append(room, [unit(`m${i}`)])))
+    await until(() => told.events.length === 200)
+    t.same(told.events, await log.read(room, 1, 1000))
+    t.same([told.problems, told.resets], [[], []])
   })
 
   await t.test('a room is followed once, and no more after its release', async t => {
@@ -129,7 +170,7 @@ t.test('bells carry events, and are hints', async t => {
   })
 
   await t.test('with every bell lost, events come by the comparison of heads alone [G4]', async t => {
-    const tail = startTail(t, world, 100, real => ({ ...real, add: (channel, listener) => { real.add(channel, { ...listener, onMessage: () => {} }) } }))
+    const tail = startTail(t, world, 100, deaf)
     const rooms = await Promise.all(Array.from({ length: 30 }, async () => await newRoom(log)))
     const followed = await Promise.all(rooms.map(async room => await follow(tail, room)))
     await Promise.all(rooms.map(async room => { for (let i = 0; i < 10; i++) await log.append(room, [unit('x')]) }))
@@ -153,7 +194,7 @@ t.test('bells carry events, and are hints', async t => {
     const client = world.subscriber()
     const subscriptions = createSubscriptions({ client, logger })
     let archived: LogEvent[] = []
-    const tail = createTail({ ...world, readArchive: async (_, after, limit) => archived.filter(({ seq }) => seq > after).slice(0, limit), subscriptions, compareMs: 100, logger })
+    const tail = createTail({ ...world, log: otherLog(world), readArchive: async (_, after, limit) => archived.filter(({ seq }) => seq > after).slice(0, limit), subscriptions, compareMs: 100, logger })
     t.teardown(async () => { await tail.close(); subscriptions.close() })
     const { told } = await follow(tail, room)
     await world.redis.client('PAUSE', 300, 'WRITE').catch(() => {})
@@ -239,5 +280,7 @@ t.test('a trace finds what it was given: the last 256, then powers of two', asyn
 t.test('what is no bell is not taken for one', async t => {
   t.same(parseBell(''), [])
   t.same(parseBell('hello\n1 2\n1 2 3 4'), [])
-  t.same(parseBell('7 abc id 1 {"a":"b c"}'), [{ seq: 7, chain: 'abc', event_id: 'id', v: 1, data: '{"a":"b c"}' }])
+  t.same(parseBell('7 abc id 1'), [])
+  t.same(parseBell('7 abc id 1 - {"a":"b c"}'), [{ seq: 7, chain: 'abc', event_id: 'id', v: 1, data: '{"a":"b c"}' }])
+  t.same(parseBell('7 abc id 1 a%20b {}\n8 def id 2 - {}').map(({ seq, by }) => [seq, by]), [[7, 'a b'], [8, undefined]])
 })

@@ -22,6 +22,8 @@ import { createFence } from '../../src/log/fence.ts'
 import { createGroups } from '../../src/log/groups.ts'
 import { createKeys, type Keys } from '../../src/log/keys.ts'
 import type { RoomLog } from '../../src/log/log.ts'
+import { createMarkClamp } from '../../src/log/mark-clamp.ts'
+import { createPeopleKeys } from '../../src/log/people-keys.ts'
 import { createRedisLog } from '../../src/log/redis-log.ts'
 import { connectRedis, connectSubscriber } from '../../src/log/redis.ts'
 import { createSubscriptions } from '../../src/log/subscriptions.ts'
@@ -51,13 +53,15 @@ export async function openWorld ({ redisUrl, databaseUrl, partitions = 8 }: { re
   const metrics = createMetrics('test')
   const fence = createFence({ redis, keys })
   const cold = createCold({ redis, keys })
-  const reconciling = { store, log, cold, fence, replayed: [history], partitions, logger, metrics }
+  const peopleKeys = createPeopleKeys(keys)
+  const reconciling = { store, log, cold, fence, marks: createMarkClamp({ redis, keys, peopleKeys }), replayed: [history], partitions, logger, metrics }
   const reconciler = createReconciler(reconciling)
   const restorer = createRestorer({ store, cold, metrics, clock: Date.now })
   const projectors: Projector[] = []
   const base = { store, groups, log, keys, bells, metrics, logger, batchEvents: 1000, leaseMs: 2000, sweepMs: 300 }
   return {
     keys,
+    peopleKeys,
     redis,
     subscriber,
     store,

@@ -61,7 +61,6 @@ t.test('a room with a poisonous event is parked there, others go on, and retryin
       t.match(parked, { projection: 'history_v1', room_id: bad, partition: 3, seq: 39, error: raise().message, error_code: code, attempts: 1 })
       t.equal(parked?.event_id, (await wholeLog(world.log, bad))[38]?.event_id)
       t.equal((await world.store.query('SELECT last_seq FROM rooms WHERE id = $1', [bad])).rows[0].last_seq, 38, 'everything before it is applied')
-      t.equal((await world.metrics.parked.get()).values.find(({ labels }) => labels.projection === 'history_v1')?.value, 1)
       t.equal(projector.progress().parked_rooms, 1)
       await world.feed.say(good, 5)
       await world.feed.say(bad, 5)

@@ -33,7 +33,7 @@ function feedOn (world: World, rooms: readonly string[]): { stop: () => Promise<
   const done = (async () => {
     while (state.on) {
       await Promise.all(rooms.map(async room => { await world.feed.say(room, 3) }))
-      await sleep(10)
+      await sleep(50) // no faster than a busy machine projects it
     }
   })()
   return { async stop () { state.on = false; await done } }

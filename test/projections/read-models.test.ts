@@ -6,10 +6,11 @@ import t from 'tap'
 import { createApplier } from '../../projections/apply.ts'
 import { openCheckpoints } from '../../projections/checkpoint.ts'
 import { groupOf, type Projection } from '../../projections/projection.ts'
+import { search } from '../../projections/search.ts'
 import { memberFrom } from '../../src/commands/room-hashes.ts'
 import { START } from '../../src/domain/position.ts'
 import type { LogEvent } from '../../src/log/codec.ts'
-import { logEventOf } from '../../src/log/redis-log.ts'
+import { logEventOf } from '../../src/log/entries.ts'
 import { readArchive } from '../../src/store/archive.ts'
 import { anyEvent } from './any-event.ts'
 import { archive, createWorld, history, logger, wholeLog, type World } from './feed.ts'
@@ -136,6 +137,19 @@ t.test('an edit that comes after the delete of its message is blanked, and a mes
   }
   t.same(await tablesWith(world, ['secret']), [])
   equal(t, await readArchive(world.store, room, 0, 2000), await wholeLog(world.log, room), 'as it is read from the stream')
+})
+
+t.test('texts that mean something to COPY are stored as they are', async t => {
+  const world = await createWorld(t)
+  const room = await world.feed.room({ name: '\\N' })
+  const texts = ['\\N', '\\.', 'a\tb', 'a\nb', 'a\r\nb', '\\', '\\\\t', '{"\\"}', 'ü\u2028é 👍🏽', 'x'.repeat(8000), 'NULL', '\\x41', 'a\\\nb']
+  await world.feed.put(room, randomUUID(), texts.map(content => ({ type: 'message' as const, content, attachments: [{ url: 'https://a.b/\\N', name: 'a\t"b"\\', media_type: 'text/plain', bytes: 1 }] })), { by: '\\N' })
+  const logs = new Map([[room, await wholeLog(world.log, room)]])
+  for (const projection of [archive, history, search]) await applyTwice(world, projection, logs, 5)
+  equal(t, await readArchive(world.store, room, 0, 100), logs.get(room), 'the archive is the log')
+  t.same((await world.store.query('SELECT content FROM messages WHERE room_id = $1 ORDER BY seq', [room])).rows.map(({ content }) => content), texts)
+  equal(t, await storedHistory(world.store), naiveHistory(logs), 'the history is the log folded')
+  t.equal((await world.store.query('SELECT count(*) AS n FROM search_messages WHERE room_id = $1', [room])).rows[0].n, texts.length)
 })
 
 t.test('a history rebuilt from the archive equals the live one, row by row', async t => {

@@ -4,8 +4,11 @@ import t from 'tap'
 import { createApplier } from '../../projections/apply.ts'
 import { raiseGeneration } from '../../projections/checkpoint.ts'
 import { compareRooms } from '../../projections/compare.ts'
+import { foldMarks } from '../../projections/cursors.ts'
 import { startReconciling } from '../../projections/reconcile.ts'
 import { START } from '../../src/domain/position.ts'
+import { createMarkStreams } from '../../src/log/mark-streams.ts'
+import { createMarks } from '../../src/log/marks.ts'
 import { readArchive } from '../../src/store/archive.ts'
 import { until } from '../until.ts'
 import { archive, caughtUp, createFeed, createWorld, history, logger, wholeLog, type World } from './feed.ts'
@@ -154,4 +157,36 @@ t.test('a key that holds no stream does not keep its partition fenced', async t 
   await world.redis.del(world.keys.meta(good.id))
   await fenceAll(world)
   t.match(await world.reconciler.reconcile(), { left: [], rooms_missing: 1 })
+})
+
+t.test('marks beyond the end are taken back to it, in Redis and in Postgres: what comes there now nobody has read', async t => {
+  const world = await createWorld(t)
+  const { redis, keys, peopleKeys, store } = world
+  const [same, lacking, parted, whole] = await roomsOf(world, 4) as [Room, Room, Room, Room]
+  const all = [same, lacking, parted, whole]
+  const marks = createMarks({ redis, keys, peopleKeys, publisher: { toRoom () {}, toUser () {} }, roomMax: 10, clock: Date.now })
+  const putBack = await Promise.all([same, lacking, parted].map(async ({ id }) => await remember(world, id)))
+  for (const { id } of [lacking, parted, whole]) await world.feed.say(id, 8, randomUUID(), 'read, and then lost but in one room') // up to seq 30
+  const early = (await world.log.at(lacking.id, [26])).get(26)!
+  await project(world, [lacking, parted, whole], [archive])
+  await world.feed.say(same.id, 8, randomUUID(), 'read, and lost before it was archived')
+  await store.query('DELETE FROM events WHERE room_id = $1 AND seq > 26', [lacking.id])
+  await store.query("UPDATE checkpoints SET seq = 26, chain = $2 WHERE projection = 'archive_v1' AND room_id = $1", [lacking.id, early.chain])
+  const move = async (room: Room, user_id: string, seq: number, more: object = {}): Promise<void> => { await marks.move({ room_id: room.id, user_id, kind: 'read', device: '', seq, member: true, ...more }) }
+  for (const room of all) await Promise.all([move(room, room.member, 30), move(room, room.owner, 12), move(room, room.owner, 29, { kind: 'delivered', device: 'phone' })])
+  for (const partition of new Set(all.map(({ id }) => keys.partitionOf(id)))) {
+    await foldMarks(store, (await createMarkStreams({ redis, peopleKeys }).read([partition], 1000)).get(partition)!)
+  }
+  for (const back of putBack) await back()
+  const other = createFeed(world)
+  await other.say(parted.id, 6, parted.member, 'on the branch that stands') // up to seq 28
+
+  await fenceAll(world)
+  t.match(await world.reconciler.reconcile(), { rooms_missing: 1, rooms_parted: 1 })
+  for (const [room, inRedis, inPostgres] of [[same, 22, 22], [lacking, 26, 26], [parted, 28, 22], [whole, 30, 30]] as const) {
+    const fields = await redis.hgetall(peopleKeys.roomMarks(room.id))
+    t.same(fields, Object.fromEntries([[`read:${room.member}`, inRedis], [`read:${room.owner}`, 12], [`delivered:${room.owner}`, Math.min(29, inRedis)], [`delivered:${room.owner}:phone`, Math.min(29, inRedis)]].map(([field, seq]) => [field, String(seq)])))
+    const { rows } = await store.query<{ user_id: string, kind: string, seq: number }>('SELECT user_id, kind, seq FROM marks WHERE room_id = $1', [room.id])
+    t.same(new Map(rows.map(({ user_id, kind, seq }) => [`${kind} ${user_id}`, seq])), new Map([[`read ${room.member}`, inPostgres], [`read ${room.owner}`, 12], [`delivered ${room.owner}`, Math.min(29, inPostgres)]]))
+  }
 })

@@ -103,6 +103,31 @@ t.test('several processes at once lift every fence once, and one that finds the 
   t.same(rows, [], 'no lock is left behind')
 })
 
+t.test('a Redis that is flushed while it is compared stays fenced, and everything is looked at again', async t => {
+  // FLUSHALL leaves the master_replid as it is: the fence was lifted over rooms that were compared before it and were not there any more.
+  const world = await createWorld(t)
+  const rooms = await Promise.all(Array.from({ length: 4 }, async () => await world.feed.room({ partition: 2 })))
+  const projector = world.project(archive)
+  await caughtUp(world, 'archive_v1', rooms)
+  await projector.stop()
+  await world.fence.raise(2)
+  let flushed = false
+  const heads: typeof world.log.heads = async ids => {
+    const answer = await world.log.heads(ids)
+    if (!flushed && ids.includes(rooms[0]!)) {
+      flushed = true
+      await world.redis.flushall()
+    }
+    return answer
+  }
+  const unlucky = createReconciler({ ...world.reconciling, log: { ...world.log, heads } })
+  t.match(await unlucky.reconcile(), { lifted: [], left: [2] })
+  t.ok((await world.fence.fencedPartitions()).has(2))
+  t.match(await world.reconciler.reconcile(), { left: [], rooms_missing: 4 })
+  for (const room of rooms) await world.restorer.restore(room)
+  t.equal((await world.log.heads(rooms)).heads.size, 4)
+})
+
 t.test('the loop lifts fences as they come, and waits out a Redis that is away', async t => {
   const world = await createWorld(t)
   const loop = startReconciling({ reconciler: world.reconciler, everyMs: 100, logger })

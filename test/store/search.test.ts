@@ -119,7 +119,7 @@ t.test('search finds what a naïve search finds, whatever is said and asked, in 
       assert.deepEqual(placesOf(await everyHit(world, query)), placesOf(wanted), text)
       for (const room of query.rooms) assert.deepEqual(placesOf(await everyHit(world, { ...query, rooms: [room] }, 1)), placesOf(wanted.filter(({ room_id }) => room_id === room.room_id)), text)
       // So few are looked through one by one: the other ways are asked besides.
-      for (const statement of [indexStatement, wideStatement]) {
+      for (const statement of [indexStatement, wideStatement, (query: SearchQuery) => indexStatement(query, { wholeOnly: true })]) {
         for (const where of [query.rooms, query.rooms.slice(0, 1)]) {
           const { text: sql, values } = statement({ ...query, rooms: where, cursor: {}, limit: 50 })
           const { rows } = await world.store.query(sql, values)
@@ -218,6 +218,7 @@ t.test('in 100,000 messages plans use the indexes, and answers come soon', async
   for (const where of [one, some, rooms]) {
     for (const q of ['w1', 'early']) await plan(t, q, where, indexStatement) // so often that they are not looked up
     for (const q of ['w15000', '"w900 w800"', 'w9000 or w12000', 'w15000 -w1', 'w777']) t.match(await plan(t, q, where, indexStatement), /_words_idx/, q)
+    t.match(await plan(t, 'w9000 w1', where, query => indexStatement(query, { wholeOnly: true })), /_words_idx/, 'the whole word alone')
     for (const statement of [windowStatement, wideStatement]) await plan(t, 'w1', where, statement)
   }
   t.match(await plan(t, 'w1', one, windowStatement), /_pkey/)

@@ -7,12 +7,17 @@ import { startCursors } from '../../projections/cursors.ts'
 import { createAccess } from '../../src/commands/access.ts'
 import { createCounts } from '../../src/commands/counts.ts'
 import { LOBBY_ID } from '../../src/domain/lobby.ts'
+import { START } from '../../src/domain/position.ts'
+import { chainOf } from '../../src/log/chain.ts'
 import { decodeEvent, type LogEvent } from '../../src/log/codec.ts'
 import { createMarkStreams } from '../../src/log/mark-streams.ts'
 import { createMarks } from '../../src/log/marks.ts'
 import { createPeopleKeys } from '../../src/log/people-keys.ts'
+import type { Queryable } from '../../src/store/pool.ts'
+import { countsAfter } from '../../src/store/unread.ts'
 import { anyEvent } from '../projections/any-event.ts'
 import { caughtUp, createWorld, history, logger, wholeLog } from '../projections/feed.ts'
+import { naiveCounts, type Naive } from '../projections/naive-counts.ts'
 import { until } from '../until.ts'
 
 type Test = Parameters<typeof createWorld>[0]
@@ -39,42 +44,6 @@ async function countsWorld (t: Test, { cursors = true, roomMax = 500 } = {}) {
     /** Until all marks are in Postgres. */
     marksFolded: async () => await until(async () => (await streams.read(Array.from({ length: keys.partitions }, (_, p) => p), 1)).size === 0, { timeoutMs: 10_000, what: 'marks to be folded' }),
   }
-}
-
-interface Naive { unread: number, mentions: number, standing: number }
-
-/** One event after the other, and then one message after the other. Undefined: not in the room. */
-function naiveCounts (log: readonly LogEvent[], user: string, { lobby, mark, created }: { lobby: boolean, mark: number, created: string }): Naive | undefined {
-  const events = log.map(entry => ({ seq: entry.seq, ...decodeEvent(entry) }))
-  let [inside, joined, banned, removed] = [lobby, 0, 0, false]
-  for (const event of events) {
-    const target = 'target' in event ? event.target ?? event.user_id : event.user_id
-    if (event.type === 'room' && event.change === 'deleted') removed = true
-    if (event.type === 'room' && event.change === 'created' && !lobby && event.user_id === user) [inside, joined] = [true, event.seq]
-    if (target !== user) continue
-    if (event.type === 'join') [inside, joined] = [true, event.seq]
-    if (event.type === 'role') inside = true
-    if (event.type === 'leave' || event.type === 'kick') [inside, joined] = [lobby, 0]
-    if (event.type === 'ban' && event.lifted === true) banned = 0
-    else if (event.type === 'ban') [inside, joined, banned] = [lobby, 0, event.until === undefined ? Infinity : Date.parse(event.until)]
-  }
-  if (!inside || removed || banned > Date.now()) return undefined
-  let place = Math.max(mark, joined)
-  if (lobby) {
-    const before = events.filter(event => event.type === 'message' && event.timestamp < created).sort((a, b) => a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : a.seq - b.seq)
-    place = Math.max(place, before.at(-1)?.seq ?? 0)
-  }
-  const deleted = new Set(events.flatMap(event => event.type === 'delete' && event.message_seq < event.seq ? [event.message_seq] : []))
-  const count = { unread: 0, mentions: 0, standing: 0 }
-  for (const event of events) {
-    if (event.type !== 'message' || event.seq <= place || deleted.has(event.seq)) continue
-    count.standing++
-    if (event.user_id === user) continue
-    count.unread++
-    const text = events.findLast(edit => edit.type === 'edit' && edit.message_seq === event.seq && edit.seq > event.seq) ?? event
-    if ((text.type === 'edit' || text.type === 'message') && (text.mentions_room === true || text.mentions?.includes(user) === true)) count.mentions++
-  }
-  return count
 }
 
 /** Marks in the lobby, which all runs share. */
@@ -166,6 +135,7 @@ t.test('what the read model lacks counts at once, as far as that is cheap; else 
   t.match(await ofBob(), { unread: 1, applied_seq: 7 }, 'in the read model, too')
   await feed.say(room, 200, ann)
   t.match(await ofBob(), { unread: 1, head_seq: 207, applied_seq: 7 }, 'too far behind')
+  t.match((await counts.unread([{ room_id: room, user_id: bob, moved_to: 207 }]))[0], { unread: 0, read_seq: 207 }, 'a mark that has moved counts before it is folded: other devices were told that nothing had been read')
   await marks.move({ room_id: room, user_id: bob, kind: 'read', device: '', seq: 207, member: true })
   t.match(await ofBob(), { unread: 0, read_seq: 207 })
   const again = project(history)
@@ -180,6 +150,21 @@ t.test('what the read model lacks counts at once, as far as that is cheap; else 
   await feed.say(room, 1, ann)
   t.match(await ofBob(), { unread: 1, read_seq: 207 }, 'a mark beyond the head counts for nothing')
   await again.stop()
+})
+
+t.test('of rooms that are read to their ends nothing is asked, and the others keep their order', async t => {
+  const { feed, store, log, project } = await countsWorld(t, { cursors: false })
+  const [ann, bob] = [randomUUID(), randomUUID()]
+  const rooms = await Promise.all(Array.from({ length: 4 }, async () => await feed.room({ owner: ann })))
+  for (const [i, room] of rooms.entries()) await feed.say(room, i + 1, ann)
+  const projector = project(history)
+  await caughtUp({ store, log }, 'history_v1', rooms)
+  await projector.stop()
+  const reads = (store: Queryable) => ({ store, log, decode: decodeEvent, chainOf })
+  const asked = rooms.map((room_id, i) => ({ room_id, user_id: bob, place: i % 2 === 0 ? i + 2 : 1, head: i + 2, at: START }))
+  t.match(await countsAfter(reads(store), asked), [{ unread: 0, applied_seq: 2 }, { room_id: rooms[1], unread: 2 }, { unread: 0, applied_seq: 4 }, { room_id: rooms[3], unread: 4 }])
+  const nobody = { query: async () => { throw new Error('something was asked') } } as never
+  t.match(await countsAfter(reads(nobody), asked.filter(({ place, head }) => place === head)), [{ room_id: rooms[0], place: 2, standing: 0, unread: 0, mentions: 0 }, { room_id: rooms[2], place: 4 }])
 })
 
 t.test('a message costs the same writes in a room of 2 and of 10,000', async t => {
@@ -225,6 +210,7 @@ t.test('counting takes as long in a room of 200,000 messages as in a small one, 
      CROSS JOIN LATERAL (VALUES (user_id), ('00000000-0000-0000-0000-000000000000'::uuid)) AS who (author_id)
      WHERE deleted
      GROUP BY 1, 2, 3, 4`)
+  await store.query("INSERT INTO rooms (id, kind, name, topic, history, last_seq, messages, member_count) SELECT room_id, 'public', '', '', 'all', max(seq), max(message_no), 1 FROM messages GROUP BY room_id")
   await store.query('INSERT INTO checkpoints (projection, room_id, partition, seq, chain) SELECT $1, room_id, 0, max(seq), $2 FROM messages GROUP BY room_id', ['history_v1', '0'.repeat(16)])
   await store.query('ANALYZE')
 

@@ -3,11 +3,13 @@
 KEYS  for each partition: epoch · count · active · then for each of its rooms: log, meta, members, deleted, and one `once` key for each unit
 ARGV  number of partitions · then for each: channel of its bell · number of rooms · then for each room:
         room id · its bell's channel · number of units · number of arguments that its units take · then for each unit:
-          session · create (1/0) · TTL of its `once` key in ms · preconditions · events · patches (three counts), then
+          shape · session (any text that tells those of a room apart) · then as many as the shape says of
           a precondition: hash (meta|members|deleted) · field · value it must have ('' for none)
-          an event:       event id · schema version · data · session of whoever did it ('' where that is not kept)
-          a patch:        op · hash · field · value     op: set; add; a number n: value .. seq of the unit's n-th event;
-                                                        mark (in deleted: field gets the seq of the unit's first event)
+          an event:       the text that is its entry, an event id of 36 characters first (`entries.ts`)
+          a patch:        op, hash, field and value, each on a line    op: set; add; a number n: value .. seq of the unit's n-th event;
+                                                                       mark (in deleted: field gets the seq of the unit's first event)
+      A shape is `<create 1|0> <TTL of the once key in ms> <preconditions> <events> <patches>`. Shapes and patches are texts because few
+      differ: each is taken apart once in a call, and every argument costs here and in who sends it (ADR 3).
 Returns for each partition 'fenced', or for each of its rooms a list with one text for each unit:
   ok <seq> <chain>               appended; place of its first event
   dup <seq> <chain> <event_id>   appended before: the first result
@@ -19,76 +21,117 @@ Returns for each partition 'fenced', or for each of its rooms a list with one te
 A unit is checked whole before its first write, because scripts do not roll back. No rule of chat is in here: preconditions
 and patches are data. Bells come last and may fail: they are hints. ]]
 local call, try = redis.call, redis.pcall
+local format, sub, sha1hex, concat = string.format, string.sub, redis.sha1hex, table.concat
 local replid = string.match(call('INFO', 'replication'), 'master_replid:(%x+)')
 local arg, key = 0, 0
+local function idOf(entry) return sub(entry, 1, 36) end
 local function nextArg() arg = arg + 1; return ARGV[arg] end
 
+--- A function that takes texts apart by a pattern, each once.
+local function apart(pattern)
+  local seen = {}
+  return function(text)
+    local parts = seen[text]
+    if not parts then
+      parts = { string.match(text, pattern) }
+      seen[text] = parts
+    end
+    return parts
+  end
+end
+local shapeOf, patchOf = apart('^(%d) (%d+) (%d+) (%d+) (%d+)$'), apart('^(%w+)\n(%w+)\n([^\n]*)\n(.*)$')
+
 --- Appends the units of one room; its first key is KEYS[key + 1], its units begin at ARGV[arg + 1]. Leaves in `head` what was
---- appended, also when it fails half-way: the caller notes it, so that head and stream agree.
+--- appended and what it changes in `meta`, also when it fails half-way: the caller writes that, so that head and stream agree.
 local function serveRoom(units, answers, head)
   local log, meta, members, deleted = KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], KEYS[key + 4]
-  local hashes = { meta = meta, members = members }
   local found = call('HMGET', meta, 'seq', 'chain', 'cold')
   call('HLEN', members) -- raises now, before any write, if somebody put another type there
   local exists, cold = found[1] ~= false, found[3] ~= false
   local seq, chain = tonumber(found[1] or '0'), found[2] or '0000000000000000'
-  local held, bell = {}, head.bell
+  local held, bell, changed = {}, head.bell, head.changed
+  local known = { meta = {}, members = {} } -- a field is read once, however many units look at it
+
+  local function valueOf(hash, field)
+    if hash == 'deleted' then return call('ZSCORE', deleted, field) or '' end
+    local value = known[hash][field]
+    if not value then
+      value = call('HGET', hash == 'meta' and meta or members, field) or ''
+      known[hash][field] = value
+    end
+    return value
+  end
+
+  --- What changes in `meta` is written with the head, once.
+  local function put(hash, field, value)
+    if hash == 'meta' then changed[field] = value else call('HSET', members, field, value) end
+    known[hash][field] = value
+  end
 
   for u = 1, units do
-    local session, create, ttl = nextArg(), nextArg() == '1', nextArg()
-    local preconditions, events, patches = tonumber(nextArg()), tonumber(nextArg()), tonumber(nextArg())
-    local once = KEYS[key + 4 + u]
-    local preAt = arg
-    local eventAt = preAt + preconditions * 3
-    local patchAt = eventAt + events * 4
-    arg = patchAt + patches * 4
+    local shape, session = shapeOf(ARGV[arg + 1]), ARGV[arg + 2]
+    local create, ttl = shape[1] == '1', shape[2]
+    local preAt = arg + 2
+    local eventAt = preAt + shape[3] * 3
+    local patchAt = eventAt + shape[4]
+    arg = patchAt + shape[5]
+    local once, firstId = KEYS[key + 4 + u], idOf(ARGV[eventAt + 1])
+    local firstChain = sub(sha1hex(chain .. firstId), 1, 16)
+    local place = format('%.0f', seq + 1) .. ' ' .. firstChain
 
-    local function refusal()
-      if held[session] then return 'held' end
-      if cold then return 'cold' end
-      local first = exists and call('GET', once)
-      if first then return 'dup ' .. first end
-      if create and exists then return 'exists' end
-      if not create and not exists then return 'none' end
-      for i = 1, preconditions do
-        local at = preAt + (i - 1) * 3
-        local hash = hashes[ARGV[at + 1]]
-        local value = (hash and call('HGET', hash, ARGV[at + 2]) or not hash and call('ZSCORE', deleted, ARGV[at + 2])) or ''
-        if value ~= ARGV[at + 3] then return 'pre ' .. i end
+    local answer
+    if held[session] then answer = 'held'
+    elseif cold then answer = 'cold'
+    elseif not exists then
+      if create then call('SET', once, place .. ' ' .. firstId, 'PX', ttl) else answer = 'none' end
+    else
+      if create then answer = 'exists' end
+      for at = preAt + 1, eventAt, 3 do
+        if not answer and valueOf(ARGV[at], ARGV[at + 1]) ~= ARGV[at + 2] then answer = 'pre ' .. (at - preAt + 2) / 3 end
       end
+      -- Looked for and noted in one step where nothing stands against it. Whatever stands against it: it may have been appended before.
+      local first
+      if answer then first = call('GET', once) else first = call('SET', once, place .. ' ' .. firstId, 'NX', 'GET', 'PX', ttl) end
+      if first then answer = 'dup ' .. first end
     end
 
-    local function append()
-      local firstSeq, firstChain
-      for e = 1, events do
-        local at = eventAt + (e - 1) * 4
-        local id, v, data, by = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-        local nextSeq, nextChain = string.format('%.0f', seq + 1), string.sub(redis.sha1hex(chain .. id), 1, 16)
-        local added
-        if by == '' then added = try('XADD', log, nextSeq .. '-0', 'id', id, 'chain', nextChain, 'v', v, 'data', data)
-        else added = try('XADD', log, nextSeq .. '-0', 'id', id, 'chain', nextChain, 'v', v, 'data', data, 'by', by) end
-        if type(added) == 'table' and added.err then return 'broken ' .. added.err end
+    if not answer then
+      local first = seq + 1
+      for at = eventAt + 1, patchAt do
+        local entry = ARGV[at]
+        local nextSeq, nextChain = format('%.0f', seq + 1), at == eventAt + 1 and firstChain or sub(sha1hex(chain .. idOf(entry)), 1, 16)
+        local added = try('XADD', log, nextSeq .. '-0', 'chain', nextChain, 'event', entry)
+        if type(added) == 'table' and added.err then
+          call('DEL', once)
+          answer = 'broken ' .. added.err
+          break
+        end
         seq, chain = seq + 1, nextChain
-        head.seq, head.chain = nextSeq, nextChain
-        firstSeq, firstChain = firstSeq or nextSeq, firstChain or chain
-        bell[#bell + 1] = nextSeq .. ' ' .. chain .. ' ' .. id .. ' ' .. v .. ' ' .. data
+        head.seq, head.chain = nextSeq, chain
+        local n = #bell
+        if n > 0 then
+          bell[n + 1] = '\n'
+          n = n + 1
+        end
+        -- In pieces: Lua goes through every byte of every text that is made, so the long one is made once.
+        bell[n + 1], bell[n + 2], bell[n + 3], bell[n + 4], bell[n + 5] = nextSeq, ' ', nextChain, ' ', entry
       end
-      for p = 1, patches do
-        local at = patchAt + (p - 1) * 4
-        local op, hash, field, value = ARGV[at + 1], hashes[ARGV[at + 2]], ARGV[at + 3], ARGV[at + 4]
-        if op == 'add' then call('HINCRBY', hash, field, value)
-        elseif op == 'set' then call('HSET', hash, field, value)
-        elseif op == 'mark' then call('ZADD', deleted, firstSeq, field)
-        else call('HSET', hash, field, value .. string.format('%.0f', firstSeq + tonumber(op))) end
+      if not answer then
+        for at = patchAt + 1, arg do
+          local patch = patchOf(ARGV[at])
+          local op, hash, field, value = patch[1], patch[2], patch[3], patch[4]
+          if op == 'set' then put(hash, field, value)
+          elseif op == 'mark' then call('ZADD', deleted, format('%.0f', first), field)
+          elseif op == 'add' then
+            local before = valueOf(hash, field)
+            put(hash, field, format('%.0f', (before == '' and 0 or before) + value))
+          else put(hash, field, value .. format('%.0f', first + op)) end
+        end
+        exists = true
+        answer = 'ok ' .. place
       end
-      exists = true
-      local place = firstSeq .. ' ' .. firstChain
-      call('SET', once, place .. ' ' .. ARGV[eventAt + 1], 'PX', ttl)
-      return 'ok ' .. place
     end
-
-    local answer = refusal() or append()
-    local kind = string.sub(answer, 1, 3)
+    local kind = sub(answer, 1, 3)
     if kind ~= 'ok ' and kind ~= 'dup' then held[session] = true end
     answers[u] = answer
   end
@@ -105,16 +148,21 @@ for p = 1, tonumber(nextArg()) do
     local room, channel, units, length = nextArg(), nextArg(), tonumber(nextArg()), tonumber(nextArg())
     local after = arg + length
     if not fenced then
-      local answers, head = {}, { bell = {} }
+      local answers, head = {}, { bell = {}, changed = {} }
       local good, failure = pcall(serveRoom, units, answers, head)
       if not good then
         local text = 'broken ' .. tostring(type(failure) == 'table' and failure.err or failure)
         for u = #answers + 1, units do answers[u] = text end
       end
       if head.seq then
-        call('HSET', KEYS[key + 2], 'seq', head.seq, 'chain', head.chain)
+        local fields = { 'seq', head.seq, 'chain', head.chain }
+        for field, value in pairs(head.changed) do
+          fields[#fields + 1] = field
+          fields[#fields + 1] = value
+        end
+        call('HSET', KEYS[key + 2], unpack(fields))
         call('ZADD', active, call('INCR', count), room)
-        bells[#bells + 1] = { channel, table.concat(head.bell, '\n') }
+        bells[#bells + 1] = { channel, concat(head.bell) }
         rung = true
       end
       answered[r] = answers

@@ -4,7 +4,7 @@ KEYS  1 epoch · 2 log · 3 meta · 4 members · 5 deleted · 6 count · 7 activ
 ARGV  step · token · seq · chain of the head · room id, then
       begin     nothing
       members   user · record, …
-      finish    number of fields of meta · field · value, … · number of events · id · chain · v · data · by ('' for none), each behind its seq, …
+      finish    number of fields of meta · field · value, … · number of events · seq · chain · entry (`entries.ts`), …
                 · then for each `once` key: value · milliseconds it is still remembered
 Returns 1; 0 if the room is not cold at this head under this token; 'fenced'. ]]
 local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
@@ -26,9 +26,7 @@ if step == 'members' then
 end
 for _ = 1, tonumber(nextArg()) do redis.call('HSET', KEYS[3], nextArg(), nextArg()) end
 for _ = 1, tonumber(nextArg()) do
-  local seq, id, chain, v, data, by = nextArg(), nextArg(), nextArg(), nextArg(), nextArg(), nextArg()
-  if by == '' then redis.call('XADD', KEYS[2], seq .. '-0', 'id', id, 'chain', chain, 'v', v, 'data', data)
-  else redis.call('XADD', KEYS[2], seq .. '-0', 'id', id, 'chain', chain, 'v', v, 'data', data, 'by', by) end
+  redis.call('XADD', KEYS[2], nextArg() .. '-0', 'chain', nextArg(), 'event', nextArg())
 end
 for k = 8, #KEYS do redis.call('SET', KEYS[k], nextArg(), 'PX', nextArg()) end
 redis.call('HDEL', KEYS[3], 'cold')

@@ -1,0 +1,106 @@
+// Naming people: @ offers the members of the room, by keys and by mouse; whoever is named finds it in the list of mentions, from which they get there.
+import t from 'tap'
+import { http } from '../client.ts'
+import { until } from '../until.ts'
+import { lacksBrowser, PASSWORD, webWorld } from './browser.ts'
+
+t.test('mentions', { skip: lacksBrowser }, async t => {
+  const world = await webWorld(t)
+  const [ada, bob] = await Promise.all([world.person('ada'), world.person('bob')])
+  const api = http(world.url)
+  const { access_token: token } = await api.login('ada', PASSWORD)
+  const others = await Promise.all(['bobby', 'barbara', 'outsider', 'two words'].map(async name => await api.signup(name)))
+  const { body: room } = await api.post('/rooms', { name: 'Mill', kind: 'public' }, token)
+  const { access_token: bobs } = await api.login('bob', PASSWORD)
+  for (const as of [bobs, ...others.filter(({ user }) => user.username !== 'outsider').map(({ access_token }) => access_token)]) await api.post(`/rooms/${room.id}/join`, {}, as)
+  await ada.page.goto(`${world.url}/#/room/${room.id}`)
+  await ada.page.reload()
+  await bob.page.reload()
+  const { page } = ada
+  const composer = page.getByTestId('composer')
+  const names = page.getByTestId('names').getByRole('option')
+  const mentions = bob.page.getByTestId('mentions-panel').getByTestId('found')
+  await composer.waitFor()
+
+  await t.test('an @ offers the members that can be named, and everyone at once', async t => {
+    await composer.pressSequentially('hello @')
+    await until(async () => await names.count() === 4, { what: 'three people and everyone to be offered' })
+    const offered = await names.allInnerTexts()
+    t.ok(['@bob', '@bobby', '@barbara', '@room'].every(name => offered.some(text => text.includes(name))), offered.join())
+    t.notOk(offered.some(text => /outsider|two words|@ada/.test(text)), 'not who is not in the room, whose name cannot be written, and oneself')
+    t.equal(await composer.getAttribute('role'), 'combobox')
+    t.equal(await composer.getAttribute('aria-expanded'), 'true')
+  })
+
+  await t.test('it narrows with each letter; the keys choose, and the list says which', async t => {
+    await page.keyboard.type('bo')
+    await until(async () => await names.count() === 2, { what: 'two names to be left' })
+    const selected = async (): Promise<string> => await page.locator(`[id="${await composer.getAttribute('aria-activedescendant')}"]`).innerText()
+    t.match(await selected(), '@bob')
+    await page.keyboard.press('ArrowDown')
+    await until(async () => (await selected()).includes('@bobby'), { what: 'the next one to be chosen' })
+    await page.keyboard.press('ArrowUp')
+    await page.keyboard.press('Enter')
+    t.equal(await composer.inputValue(), 'hello @bob ')
+    t.equal(await names.count(), 0)
+    t.equal(await composer.getAttribute('aria-expanded'), null)
+    await page.keyboard.type('and @BAR')
+    await names.filter({ hasText: '@barbara' }).click()
+    t.equal(await composer.inputValue(), 'hello @bob and @barbara ')
+    await page.keyboard.type('@b')
+    await names.first().waitFor()
+    await page.keyboard.press('Escape')
+    await names.first().waitFor({ state: 'detached' })
+    await page.keyboard.press('Backspace')
+    await page.keyboard.press('Backspace')
+    await page.keyboard.press('Enter')
+    await ada.message('hello @bob and @barbara').waitFor()
+    t.same(await ada.message('hello @bob').locator('.mr-mention').allInnerTexts(), ['@bob', '@barbara'])
+  })
+
+  await t.test('who is named sees it counted, marked, and in the list', async t => {
+    await bob.page.getByRole('button', { name: /^Mentions ?, 1 unread$/ }).click()
+    await mentions.filter({ hasText: 'hello @bob and @barbara' }).waitFor()
+    t.equal(await mentions.locator('.mr-me').innerText(), '@bob')
+    t.equal(await mentions.getByLabel('unread').count(), 1)
+    await mentions.click()
+    const message = bob.message('hello @bob')
+    await message.waitFor()
+    t.match(await message.getAttribute('class'), /mr-named.*mr-target/)
+    await bob.page.getByRole('button', { name: 'Mentions', exact: true }).waitFor()
+    t.equal(await mentions.getByLabel('unread').count(), 0, 'seen is read')
+  })
+
+  await t.test('the list that is open grows and changes with what is said', async () => {
+    await ada.say('all of you, @room')
+    await mentions.nth(1).waitFor()
+    await mentions.first().filter({ hasText: 'all of you' }).waitFor()
+    await ada.message('all of you').hover()
+    await ada.message('all of you').getByRole('button', { name: 'More' }).click()
+    await page.getByRole('menuitem', { name: 'Delete' }).click()
+    await mentions.nth(1).waitFor({ state: 'detached' })
+    await composer.press('ArrowUp')
+    await composer.fill('good morning @bob')
+    await composer.press('Enter')
+    await mentions.filter({ hasText: 'good morning' }).waitFor()
+  })
+
+  await t.test('a reload finds the same', async t => {
+    await world.projected()
+    await bob.page.reload()
+    await bob.connection('live')
+    await bob.page.getByTestId('composer').press('Control+Shift+m')
+    await mentions.filter({ hasText: 'good morning' }).waitFor()
+    t.equal(await mentions.count(), 1)
+  })
+
+  await t.test('in the lobby whoever’s name begins like that is offered', async t => {
+    await ada.open('Lobby')
+    await page.getByRole('heading', { name: 'Lobby' }).first().waitFor()
+    await composer.fill('@outs')
+    await names.filter({ hasText: '@outsider' }).waitFor()
+    t.equal(await names.count(), 1)
+    await page.keyboard.press('Tab')
+    t.equal(await composer.inputValue(), '@outsider ')
+  })
+})
