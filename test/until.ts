@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 export type UntilOptions = { timeoutMs?: number, everyMs?: number, what?: string }
 
-export async function until<T> (cond: () => T | Promise<T>, { timeoutMs = 10000, everyMs = 20, what = '' }: UntilOptions = {}): Promise<T> {
+export async function until<T> (cond: () => T | Promise<T>, { timeoutMs = 30_000, everyMs = 20, what = '' }: UntilOptions = {}): Promise<T> {
   const deadline = performance.now() + timeoutMs
   for (;;) {
     const value = await cond()

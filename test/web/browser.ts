@@ -7,7 +7,9 @@ import { liveWorld } from '../gateway/live.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
 /** Milliseconds that a page has to show what is waited for. */
-const ANSWER_MS = 25_000
+const ANSWER_MS = 40_000
+/** Most that the client waits between two tries, and what a try takes. */
+const RECONNECT_MS = 60_000
 export const PASSWORD = 'correct horse battery'
 /** Set to why the tests of pages cannot run here. With MILLRACE_SKIPS=fail they are run, and fail. */
 export const lacksBrowser = existsSync(CHROMIUM) || process.env.MILLRACE_SKIPS === 'fail' ? false : `${CHROMIUM} is not there`
@@ -70,7 +72,7 @@ export async function browserAt (t: Test, url: string) {
 
   async function personIn (page: Page, context: BrowserContext, name: string): Promise<Person> {
     const messages = page.getByTestId('message')
-    const connection = async (state: string): Promise<void> => { await page.locator(`[data-testid=connection][data-state=${state}]`).first().waitFor() }
+    const connection = async (state: string): Promise<void> => { await page.locator(`[data-testid=connection][data-state=${state}]`).first().waitFor({ timeout: RECONNECT_MS }) }
     await connection('live')
     return {
       name,

@@ -36,7 +36,7 @@ const GAPS = `(async () => {
   return gaps.filter(gap => gap > 1)
 })()`
 
-t.test('a long room', { skip: lacksBrowser, timeout: 300_000 }, async t => {
+t.test('a long room', { skip: lacksBrowser, timeout: 600_000 }, async t => {
   const world = await webWorld(t, { SENDS_BURST: '1000000' })
   const authors = await Promise.all([1, 2, 3].map(async n => await author(world.url, `author${n}`)))
   t.teardown(() => { for (const { close } of authors) close() })

@@ -25,7 +25,7 @@ const subscribes = (subscription: object): string => `{
 t.test('notifications', { skip: lacksBrowser }, async t => {
   await built()
   const service = await receiver(t)
-  const world = await jobsWorld(t)
+  const world = await jobsWorld(t, { NOTIFY_DELAY_S: '4' }) // long enough for two messages to be told of together
   const { key } = (await world.http.get('/push/key', (await world.person()).token)).body as { key: string }
   const { person, open } = await browserAt(t, world.url)
   const bob = await person('bob', {}, /ERR_INTERNET_DISCONNECTED|WebSocket connection|does not support the Push API in incognito/)

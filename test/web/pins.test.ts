@@ -48,6 +48,8 @@ t.test('pins', { skip: lacksBrowser }, async t => {
     await api.call('PATCH', `/rooms/${room.id}/messages/${rules}`, { body: { content: 'the rules of the mill' }, token })
     await pins(bob).filter({ hasText: 'of the mill' }).waitFor()
     for (let i = 1; i <= AFTER; i++) await say(`line ${i}`)
+    await bob.message(`line ${AFTER}`).waitFor()
+    await until(async () => (await api.get('/unread', bobs)).body.items.every(({ unread }: { unread: number }) => unread === 0), { what: 'bob to have read it all: a room opens at the first unread message' })
     await bob.page.reload()
     await bob.message(`line ${AFTER}`).waitFor()
     await bob.page.getByRole('button', { name: 'Pinned messages' }).click()

@@ -170,8 +170,8 @@ export class Chat {
   /** What was seen of a room: its mark moves, here at once. */
   read (roomId: string, seq: number, left?: { unread: number, mentions: number }): void {
     const room = this.rooms.get(roomId)
-    if (room === undefined || seq <= room.read_seq) return
-    this.timeline(roomId).read(seq)
+    if (room === undefined) return
+    if (seq > room.read_seq) this.timeline(roomId).read(seq)
     this.rooms.read(roomId, seq, left)
   }
 
@@ -187,8 +187,8 @@ export class Chat {
   /** Forgets all that this browser keeps of the account, and ends the session on the server: at once, or once there is a connection. */
   async logOut (): Promise<void> {
     if (this.account.of === 'browser') await withdrawPush().catch(() => {}) // it ends with the session as well
+    await this.close() // first: a connection that the server ends with the session would ask for another token
     const hasEnded = await this.api.post('/auth/logout', {}).then(() => true, () => false)
-    await this.close()
     await this.#forget(hasEnded)
     if (!hasEnded) leaveLater(this.account)
     this.ended.set(true)

@@ -40,7 +40,7 @@ function Open ({ roomId, isWide }: { roomId: string, isWide: boolean }) {
   const list = useRef<ListHandle>(null)
   const [mode, setMode] = useState<ComposerMode>(() => ({ replyTo: chat.drafts.get(roomId).replyTo }))
   const [opened, setOpened] = useState(() => ({ after: room.unread > 0 ? room.read_seq : undefined, unread: room.unread }))
-  const seen = useSeenMarks(roomId)
+  const seen = useSeenMarks(roomId, view.hasNewer)
 
   useEffect(() => { if (at !== undefined) timeline.jump(at) }, [timeline, at, route])
 
@@ -77,17 +77,19 @@ function Open ({ roomId, isWide }: { roomId: string, isWide: boolean }) {
 }
 
 /** Marks what was seen as read, a little later, up to the newest of it. */
-function useSeenMarks (roomId: string): (seq: number) => void {
+function useSeenMarks (roomId: string, isPast: boolean): (seq: number) => void {
   const chat = useChat()
   const newest = useRef(0)
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined)
   const mark = useCallback(() => {
     timer.current = undefined
     const { rows, hasNewer } = chat.timeline(roomId).view.get()
-    const left = rows.filter(({ message, pending }): boolean => pending === undefined && message.seq > newest.current && message.user_id !== chat.userId && message.deleted !== true)
+    const upTo = Math.max(newest.current, chat.rooms.get(roomId)?.read_seq ?? 0)
+    const left = rows.filter(({ message, pending }): boolean => pending === undefined && message.seq > upTo && message.user_id !== chat.userId && message.deleted !== true)
     const isNamed = ({ mentions, mentions_room }: Message): boolean => mentions.includes(chat.userId) || mentions_room === true
     chat.read(roomId, newest.current, hasNewer ? undefined : { unread: left.length, mentions: left.filter(({ message }) => isNamed(message)).length })
   }, [chat, roomId])
+  useEffect(() => { if (!isPast && newest.current > 0 && timer.current === undefined) mark() }, [mark, isPast]) // what is left after a jump is known once the newest are there
   useEffect(() => {
     const now = (): void => {
       if (timer.current === undefined) return

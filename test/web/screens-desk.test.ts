@@ -1,0 +1,5 @@
+import t from 'tap'
+import { lacksBrowser } from './browser.ts'
+import { screens } from './screens.ts'
+
+t.test('the screens on a desk', { skip: lacksBrowser, timeout: 600_000 }, async t => { await screens(t, { width: 1280, height: 800 }) })
