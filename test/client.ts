@@ -77,7 +77,7 @@ export function isEvent (frame: Frame): boolean {
 }
 
 export async function connect (options: ConnectOptions) {
-  const { token, via = 'hello', device_id, resume, recorder, wait = 'welcome', timeoutMs = 10000, framesMax = 100000, described = true } = options
+  const { token, via = 'hello', device_id, resume, recorder, wait = 'welcome', timeoutMs = 30_000, framesMax = 100000, described = true } = options
   const ws = new WebSocket(socketUrl(options), 'millrace.v1', {
     perMessageDeflate: false,
     headers: via === 'header' && token !== undefined ? { authorization: `Bearer ${token}` } : {},

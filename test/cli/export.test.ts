@@ -168,9 +168,9 @@ t.test(`${ROWS} long messages pass through a heap of ${HEAP_MB} MB, which shows 
 
   // Somebody who is not reading: it waits, and an interrupt ends it all the same.
   const stuck = start(world, ['--since', '2026-11-20'])
-  await until(() => stuck.child.stdout.readableLength > 0, { timeoutMs: 15000, what: 'a first piece' })
+  await until(() => stuck.child.stdout.readableLength > 0, { what: 'a first piece' })
   stuck.child.kill('SIGINT')
-  await until(() => /Interrupted/.test(stuck.said.err), { timeoutMs: 15000, what: 'an end' })
+  await until(() => /Interrupted/.test(stuck.said.err), { what: 'an end' })
   stuck.child.stdout.resume()
   t.equal(await stuck.ended, 130)
 
@@ -180,7 +180,7 @@ t.test(`${ROWS} long messages pass through a heap of ${HEAP_MB} MB, which shows 
   t.match(gone.said.err, /went away/)
 
   t.same(readdirSync(world.cwd), [], 'no file')
-  await until(async () => (await world.store.query("SELECT FROM pg_stat_activity WHERE application_name = 'millrace-export'")).rowCount === 0, { timeoutMs: 10000, what: 'no session' })
+  await until(async () => (await world.store.query("SELECT FROM pg_stat_activity WHERE application_name = 'millrace-export'")).rowCount === 0, { what: 'no session' })
 })
 
 t.test('an interrupt ends a statement that takes long', async t => {
@@ -189,7 +189,7 @@ t.test('an interrupt ends a statement that takes long', async t => {
   await client.query('BEGIN; LOCK messages')
   const { child, said, ended } = start(world, ['--since', '2026-11-20'])
   t.teardown(() => { child.kill('SIGKILL') })
-  await until(async () => (await world.store.query("SELECT FROM pg_stat_activity WHERE application_name = 'millrace-export' AND wait_event_type = 'Lock'")).rowCount === 1, { timeoutMs: 15000, what: 'it to wait' })
+  await until(async () => (await world.store.query("SELECT FROM pg_stat_activity WHERE application_name = 'millrace-export' AND wait_event_type = 'Lock'")).rowCount === 1, { what: 'it to wait' })
   child.kill('SIGINT')
   t.equal(await ended, 130, said.err)
   await client.query('ROLLBACK')

@@ -66,14 +66,14 @@ export function launch (t: Test, dataDir: string, env: Record<string, string> = 
     out: () => out,
     err: () => err,
     async ready () {
-      await until(() => out.includes('Millrace is ready on') || end !== undefined, { timeoutMs: 20_000, what: 'the ready line' })
+      await until(() => out.includes('Millrace is ready on') || end !== undefined, { what: 'the ready line' })
       const url = /^Millrace is ready on (\S+)$/m.exec(out)?.[1]
       if (url === undefined) throw new Error(`it ended instead: ${JSON.stringify(end)} ${err}`)
       return url
     },
     async ended () {
       const from = performance.now()
-      await until(() => end !== undefined, { timeoutMs: 15_000, what: 'the end of the launcher' })
+      await until(() => end !== undefined, { what: 'the end of the launcher' })
       return { ...end as NonNullable<typeof end>, ms: performance.now() - from }
     },
   }

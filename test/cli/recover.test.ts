@@ -82,7 +82,7 @@ t.test('a hole that nobody can fill is skipped by hand, and told to whoever resu
   await olderBackup(world, room, 20)
   await world.redis.xtrim(createKeys(16).log(room), 'MINID', '32-0')
   await world.projectors[0]!.restart()
-  await until(async () => (await run(world, 'park', 'list')).out.includes('archive_v1'), { everyMs: 300, timeoutMs: 30_000, what: 'the hole to be found' })
+  await until(async () => (await run(world, 'park', 'list')).out.includes('archive_v1'), { everyMs: 300, what: 'the hole to be found' })
 
   const at20 = { seq: 20, chain }
   const early = await world.connect(0, ada.access_token)

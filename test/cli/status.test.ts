@@ -37,7 +37,7 @@ t.test('all is well, in one screen', async t => {
   const status = await json()
   t.match(status, { ok: true, troubles: [], partitions: 16, redis: { partitions: 16, master: true, aof: true }, postgres: { partitions: 16, in_recovery: false }, parked: [] })
   t.same(status.nodes!.map(({ role }) => role).sort(), ['gateway', 'gateway', 'jobs', 'projector'])
-  await until(async () => (await json()).nodes!.some(({ url, connections }) => url === world.urlOf(0) && connections === 1), { timeoutMs: 10_000, what: 'the socket to be counted' })
+  await until(async () => (await json()).nodes!.some(({ url, connections }) => url === world.urlOf(0) && connections === 1), { what: 'the socket to be counted' })
   t.notMatch(screen, 'test@', 'no password is shown')
 })
 
@@ -85,7 +85,7 @@ t.test('--watch looks again and again, until it is told to end', async t => {
   const child = spawn(process.execPath, [MILLRACE, 'status', '--watch', '--json'], { env: { PATH: process.env.PATH, ...world.env } })
   let out = ''
   child.stdout.on('data', data => { out += String(data) })
-  await until(() => out.split('\n').length > 2, { timeoutMs: 20_000, what: 'a second look' })
+  await until(() => out.split('\n').length > 2, { what: 'a second look' })
   child.kill('SIGINT')
   t.same(await once(child, 'close'), [0, null])
   const [first, second] = out.split('\n').map(line => line === '' ? undefined : JSON.parse(line) as Status)

@@ -175,14 +175,14 @@ t.test('whatever breaks, every client ends up with exactly the log, and every me
       person.proxy.cut() // what was lost on the way is found out now, and not by the time-out of an answer
     }
     const expected = people.reduce((sum, { sent }) => sum + [...sent.values()].flat().length, 0)
-    await until(() => people.every(({ client: { state } }) => state.name === 'live' && state.queued === 0), { timeoutMs: 25_000, what: `all to be live with nothing queued; ${expected} messages` })
+    await until(() => people.every(({ client: { state } }) => state.name === 'live' && state.queued === 0), { what: `all to be live with nothing queued; ${expected} messages` })
       .catch(error => { throw new Error(`${error.message}: ${JSON.stringify(people.map(({ client: { state }, problems }) => ({ state, problems })))}`) })
     for (const room of rooms) {
       const log = await world.logOf(room)
       const wanted = log.map(({ seq, event_id }) => `${seq} ${event_id}`)
       for (const { got, nth } of people) {
         const mine = got.get(room)!
-        await until(() => mine.length >= log.length, { timeoutMs: 10_000 }).catch(() => {})
+        await until(() => mine.length >= log.length).catch(() => {})
         const differs = mine.findIndex(({ seq, event_id }, i) => `${seq} ${event_id}` !== wanted[i])
         if (differs >= 0 || mine.length !== log.length) throw new Error(`person ${nth} in room ${room} got ${mine.length} of ${log.length} events; at ${differs} ${JSON.stringify(mine[differs])} instead of ${wanted[differs]}; ${JSON.stringify(mine.map(({ seq }) => seq))}`)
       }

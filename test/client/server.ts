@@ -53,7 +53,7 @@ export async function startToldServer (t: Teardown, { welcome = {} }: { welcome?
       }
     },
     async next (type, where = () => true) {
-      const found = await until(() => told.frames.find(frame => frame.type === type && !taken.has(frame) && where(frame)), { timeoutMs: 4000, what: `a ${type}; there came ${JSON.stringify(told.frames.slice(-5))}` })
+      const found = await until(() => told.frames.find(frame => frame.type === type && !taken.has(frame) && where(frame)), { timeoutMs: 30_000, what: `a ${type}; there came ${JSON.stringify(told.frames.slice(-5))}` })
       taken.add(found!)
       return found!
     },

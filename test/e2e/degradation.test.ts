@@ -38,7 +38,7 @@ async function open (t: Test) {
   /** Waits for these answers. */
   async function says (...expected: number[]): Promise<void> {
     let last = ''
-    await until(async () => (last = (await ready()).join()) === expected.join(), { timeoutMs: 20_000 }).catch(() => { throw new Error(`/readyz says ${last}, not ${expected.join()}`) })
+    await until(async () => (last = (await ready()).join()) === expected.join()).catch(() => { throw new Error(`/readyz says ${last}, not ${expected.join()}`) })
   }
   await well()
   return { ...world, projectors, jobs: jobs!, ada, bob, room, well, says }
@@ -117,7 +117,7 @@ t.test('the table of what still works', async t => {
     await adas.subscribe(room)
     for (let i = 0; i < 2 * HOT_EVENTS; i++) await say(bobs)
     await well()
-    await until(async () => (await world.log.read(room, 0, 1))[0]!.seq > 5, { timeoutMs: 20_000, what: 'the stream to be trimmed' })
+    await until(async () => (await world.log.read(room, 0, 1))[0]!.seq > 5, { timeoutMs: 60_000, what: 'the stream to be trimmed' })
     const position = adas.position(room)!
     await world.postgres.kill()
     const said = [await say(bobs), await say(adas), await say(bobs)]

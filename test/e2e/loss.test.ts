@@ -142,7 +142,7 @@ async function holds (t: Test, world: World, all: People, before: readonly Frame
   const { room, quiet, a, b, ada, eve, mal } = all
   if (common !== undefined) {
     for (const { client, resets } of [a, b]) {
-      await until(() => resets().length > 0, { timeoutMs: 30_000, what: 'the loss to be announced' })
+      await until(() => resets().length > 0, { what: 'the loss to be announced' })
       t.match(resets(), [{ reason: 'parted', ...common }], 'it is announced, with the newest common position')
       t.equal(client.frames.filter(frame => frame.type === 'bye').length, 0)
     }
@@ -229,7 +229,7 @@ async function replica (t: Test, world: World): Promise<TestRedis & { promote: (
   const redis = await connectRedis(server.url, 'replica', logger)
   t.teardown(() => { redis.disconnect() })
   await redis.replicaof('127.0.0.1', world.redisServer.port)
-  await until(async () => /master_link_status:up/.test(await redis.info('replication')), { timeoutMs: 20_000, what: 'the replica to be in step' })
+  await until(async () => /master_link_status:up/.test(await redis.info('replication')), { what: 'the replica to be in step' })
   return Object.assign(server, { promote: async () => { await redis.replicaof('NO', 'ONE') } })
 }
 
@@ -263,7 +263,7 @@ t.test('a frozen master that wakes and takes appends, which are archived', async
   world.redisServer.freeze()
   await other.promote()
   world.switchTo(other)
-  await until(async () => await all.a.say('on the new master').catch(() => undefined), { timeoutMs: 20_000, everyMs: 200, what: 'the new master to take appends' })
+  await until(async () => await all.a.say('on the new master').catch(() => undefined), { everyMs: 200, what: 'the new master to take appends' })
   await talk(all, 3, 'the new master')
 
   world.redisServer.thaw()
@@ -275,11 +275,11 @@ t.test('a frozen master that wakes and takes appends, which are archived', async
   await until(async () => {
     const { rows: [now] } = await world.store.query('SELECT chain FROM checkpoints WHERE projection = $1 AND room_id = $2', ['archive_v1', room])
     return now.chain === heads.get(room)!.chain
-  }, { timeoutMs: 20_000, what: 'the other branch to be archived' })
+  }, { what: 'the other branch to be archived' })
   await stray.stop()
   const before = heardSoFar(all)
   world.projector.signal('SIGCONT')
-  await until(async () => (await world.store.query('SELECT FROM events_parted WHERE room_id = $1', [room])).rows.length >= 30, { timeoutMs: 30_000, what: 'the other branch to be set aside' })
+  await until(async () => (await world.store.query('SELECT FROM events_parted WHERE room_id = $1', [room])).rows.length >= 30, { what: 'the other branch to be set aside' })
   const { rows: parted } = await world.store.query('SELECT seq, chain FROM events_parted WHERE room_id = $1 ORDER BY id DESC LIMIT 1', [room])
   t.match(parted, [heads.get(room)!], 'the events of the other branch are kept')
   await world.redisServer.kill()

@@ -152,7 +152,7 @@ export function createScene (t: Teardown, { store, log, urlOf }: { store: Store,
   }
 
   /** Resolves when all projections have applied every event of the rooms under test. */
-  async function projected (timeoutMs = 20_000): Promise<void> {
+  async function projected (timeoutMs = 60_000): Promise<void> {
     const { heads } = await log.heads([...rooms])
     await until(async () => {
       const at = await checkpoints()

@@ -60,7 +60,7 @@ t.test('keeping presence', async t => {
     for (const user of users) a.set(user, 'online')
     await until(async () => [...(await a.leases.of(users)).values()].every(({ status }) => status === 'online'), { everyMs: 100 })
     const dropped = async (): Promise<number> => (await a.metrics.ephemeralDropped.get()).values[0]?.value ?? 0
-    await until(async () => a.told.length + await dropped() === users.length, { timeoutMs: 20_000 })
+    await until(async () => a.told.length + await dropped() === users.length)
     t.ok(a.asked.length <= 100, `${a.asked.length} questions for ${a.told.length} announcements`)
     t.equal(new Set(a.told.map(([user]) => user)).size, a.told.length, 'nobody twice')
     for (const user of users) a.set(user, undefined)

@@ -180,7 +180,7 @@ t.test('while Postgres is away the named rooms are resumed, and the client learn
   await world.postgres.kill()
   t.match(await client.next(({ type }) => type === 'error', 20_000) as Frame, { code: 'unavailable', retry_after_ms: Number })
   await world.postgres.restart()
-  await until(async () => (await api.get('/rooms', bob.access_token)).status === 200, { timeoutMs: 20_000 })
+  await until(async () => (await api.get('/rooms', bob.access_token)).status === 200)
   client.send({ type: 'hello', resume: { all: true } })
   await liveIn(client, LOBBY_ID)
   client.cut()

@@ -55,7 +55,7 @@ export async function startPrometheus (t: Teardown, targets: string[]) {
   await until(async () => {
     if (child.exitCode !== null) throw new Error(`prometheus ended: ${output}`)
     return await fetch(`http://${listen}/-/ready`).then(({ ok }) => ok, () => false)
-  }, { timeoutMs: 20_000, what: 'prometheus to be ready' })
+  }, { timeoutMs: 60_000, what: 'prometheus to be ready' })
 
   /** The values of the dashboard's variables, all of them chosen. */
   async function variablesOf (dashboard: Json): Promise<Map<string, string[]>> {

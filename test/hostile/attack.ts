@@ -129,7 +129,7 @@ export async function unharmed (t: Test, world: World, { client, room, pid }: By
 }
 
 /** Waits until the gateway holds at most so many sockets. */
-export async function untilConnections (world: World, atMost: number, timeoutMs = 20_000): Promise<void> {
+export async function untilConnections (world: World, atMost: number, timeoutMs = 60_000): Promise<void> {
   await until(async () => await metric(world.urlOf(0), 'millrace_connections') <= atMost, { timeoutMs, everyMs: 100, what: `at most ${atMost} connections` })
 }
 

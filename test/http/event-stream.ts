@@ -83,7 +83,7 @@ export async function listen (url: string, path: string, { token, headers = {} }
     comments: () => comments,
     lastId: () => lastId,
     seqs: (room?: string) => events.filter(({ data }) => data.event_id !== undefined && (room === undefined || data.room_id === room)).map(({ data }) => data.seq as number),
-    async next (wanted: (event: StreamEvent) => boolean, timeoutMs = 10_000): Promise<StreamEvent> {
+    async next (wanted: (event: StreamEvent) => boolean, timeoutMs = 30_000): Promise<StreamEvent> {
       return await until(() => {
         const at = events.findIndex((event, i) => i >= taken && wanted(event))
         if (at < 0) return undefined

@@ -46,7 +46,7 @@ t.test('rooms that cannot be looked at, however many and however long, hold up n
   await bob.subscribe(`${service.url}/not held up`.replaceAll(' ', '-'))
   const room = await roomOf(ann, bob)
   await ann.say(room, 'hello')
-  await until(() => at('/not-held-up').length === 1, { timeoutMs: 15_000, what: 'the room that can be looked at' })
+  await until(() => at('/not-held-up').length === 1, { what: 'the room that can be looked at' })
   const { rowCount } = await store.query('SELECT FROM notification_rooms WHERE room_id = ANY ($1)', [stuck])
   t.equal(rowCount, stuck.length, 'and none of them is forgotten')
   await stop()
@@ -79,7 +79,7 @@ t.test('where people go on talking, whoever is away is told once in each delay, 
     seqs.push(await ann.say(room, `${i}`))
     await sleep(400)
   }
-  await until(() => at('/talk').some(({ body }) => JSON.parse(body.toString()).data.to_seq === seqs.at(-1)), { timeoutMs: 15_000, what: 'the last message to be told of' })
+  await until(() => at('/talk').some(({ body }) => JSON.parse(body.toString()).data.to_seq === seqs.at(-1)), { what: 'the last message to be told of' })
   const told = at('/talk').map(({ body }) => JSON.parse(body.toString()).data as { from_seq: number, to_seq: number })
   t.ok(told.length <= 5, `${told.length} deliveries for ${seqs.length} messages in ${seqs.length * 0.4} s`)
   t.same(told.flatMap(({ from_seq, to_seq }) => seqs.filter(seq => seq >= from_seq && seq <= to_seq)).sort((a, b) => a - b), seqs, 'each in one of them')

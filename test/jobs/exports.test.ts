@@ -34,7 +34,7 @@ const ask = async (body: object = {}): Promise<string> => {
   return made.id
 }
 const of = async (id: string) => (await admin('GET', `/${id}`)).body
-const reaches = async (id: string, state: string, timeoutMs = 20_000) => await until(async () => { const now = await of(id); return now.state === state && now }, { timeoutMs, everyMs: 100, what: `the export to be ${state}` })
+const reaches = async (id: string, state: string, timeoutMs = 60_000) => await until(async () => { const now = await of(id); return now.state === state && now }, { timeoutMs, everyMs: 100, what: `the export to be ${state}` })
 const fetchFile = async (id: string) => {
   const answer = await fetch(`${world.url}/admin/exports/${id}/file`, { headers: { authorization: `Bearer ${op.token}` } })
   return { status: answer.status, type: answer.headers.get('content-type'), disposition: answer.headers.get('content-disposition'), text: await answer.text() }
@@ -108,7 +108,7 @@ t.test('cancelled while it is written, it ends and leaves no file; so does one w
   writeFileSync(join(dir, `${done}.7.ndjson.part`), 'left over')
   await store.query("UPDATE exports SET expires_at = now() WHERE state = 'done'")
   await reaches(done, 'expired')
-  await until(() => readdirSync(dir).length === 0, { timeoutMs: 30_000, what: 'the files to be removed' })
+  await until(() => readdirSync(dir).length === 0, { what: 'the files to be removed' })
   t.match(await fetchFile(done), { status: 404 })
   t.match(await of(id), { state: 'cancelled' })
   await jobs.stop()
@@ -127,7 +127,7 @@ t.test('killed while it writes, another process does it from the beginning; what
   t.match(await reaches(id, 'done', 120_000), { attempts: 2, error: null })
   t.equal((await fetchFile(id)).text, await byHand())
   const files = () => readdirSync(dir).filter(name => name.startsWith(id)).join()
-  await until(() => files() === `${id}.2.ndjson`, { timeoutMs: 30_000, what: 'what the first left to be removed' })
+  await until(() => files() === `${id}.2.ndjson`, { what: 'what the first left to be removed' })
   t.equal(await role.stop(), 0)
 
   rmSync(dir, { recursive: true })

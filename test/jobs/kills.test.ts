@@ -23,7 +23,7 @@ t.test('killed while it sends, while it decides, and while nobody is there', asy
   await say('before anybody was there')
   await world.projected()
   const role = await startRole(t, ['jobs'], env)
-  await until(() => service.received.length === 2, { timeoutMs: 20_000, what: 'a push and a webhook to be on their way' })
+  await until(() => service.received.length === 2, { what: 'a push and a webhook to be on their way' })
   await say('while it sends')
   await role.kill()
   service.answer(() => ({ status: 201 }))

@@ -53,10 +53,10 @@ t.test('what is slow delays nothing else, however many hosts are slow', async t 
   const jobs = await start()
   for (let i = 0; i < 7; i++) {
     await put(jobs, `slow-${i}`, `slow ${i}`)
-    await until(() => open.has(`slow ${i}`), { timeoutMs: 20_000, what: 'the slow one to be asked' })
+    await until(() => open.has(`slow ${i}`), { what: 'the slow one to be asked' })
   }
   await put(jobs, 'quick', 'quick')
-  await until(() => open.has('quick'), { timeoutMs: 20_000, what: 'the quick one to be asked' })
+  await until(() => open.has('quick'), { what: 'the quick one to be asked' })
   open.get('quick')!(true)
   await until(async () => (await states()).quick === 'completed', { what: 'the quick one to be settled' })
   t.equal(open.size, 7, 'while the slow ones are still under way')
@@ -69,7 +69,7 @@ t.test('of one host only so many are under way, and the next begins when one is 
   const ids = Array.from({ length: 8 }, (_, i) => `of the host ${i}`)
   await put(jobs, 'host', ...ids)
   while (asked.length < ids.length || open.size > 0) {
-    await until(() => open.size === Math.min(PER_HOST_MAX, ids.length - asked.length + open.size), { timeoutMs: 20_000, what: 'the host to have its share' })
+    await until(() => open.size === Math.min(PER_HOST_MAX, ids.length - asked.length + open.size), { what: 'the host to have its share' })
     t.ok(open.size <= PER_HOST_MAX)
     open.values().next().value!(true)
   }
@@ -81,12 +81,12 @@ t.test('what a process that stops does not get done is done by another', async t
   const { start, put, asked, open, states } = await world(t)
   const first = await start()
   await put(first, 'host', 'left')
-  await until(() => open.has('left'), { timeoutMs: 20_000 })
+  await until(() => open.has('left'))
   await first.stop()
   t.equal(open.size, 0, 'it was given up')
   t.equal((await states()).left, 'retry')
   await start()
-  await until(() => open.has('left'), { timeoutMs: 20_000, what: 'the other to be asked' })
+  await until(() => open.has('left'), { what: 'the other to be asked' })
   open.get('left')!(true)
   await until(async () => (await states()).left === 'completed')
   t.same(asked, ['left', 'left'])

@@ -230,7 +230,7 @@ t.test('a half-open subscriber connection is noticed and replaced', async t => {
   await until(() => told.events.length === 1)
   hold = true
   await world.log.append(room, [unit('b')])
-  await until(() => told.events.length === 2, { timeoutMs: 8000, what: 'the event behind the half-open connection' })
+  await until(() => told.events.length === 2, { what: 'the event behind the half-open connection' })
 })
 
 t.test('a log that comes back with less, and then with another history, resets to the newest common position [G8]', async t => {

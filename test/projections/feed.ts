@@ -154,7 +154,7 @@ export async function wholeLog (log: RoomLog, roomId: string): Promise<LogEvent[
 }
 
 /** Until a projection's checkpoints of these rooms are at the heads of their logs. */
-export async function caughtUp ({ store, log }: { store: Queryable, log: RoomLog }, group: string, rooms: readonly string[], timeoutMs = 15000): Promise<void> {
+export async function caughtUp ({ store, log }: { store: Queryable, log: RoomLog }, group: string, rooms: readonly string[], timeoutMs = 60_000): Promise<void> {
   await until(async () => {
     const { heads } = await log.heads(rooms)
     const { rows } = await store.query('SELECT room_id, seq, chain FROM checkpoints WHERE projection = $1 AND room_id = ANY ($2::uuid[])', [group, rooms])

@@ -33,13 +33,13 @@ const overlap = (workers: Leases[]): boolean => new Set(workers.flatMap(({ held 
 t.test('one worker takes all, more divide them evenly, and one that stops gives its own up', async t => {
   const { store, worker } = await database(t)
   const first = worker()
-  await until(() => first.held().size === 10, { timeoutMs: 1000, what: 'one to hold all' })
+  await until(() => first.held().size === 10, { timeoutMs: 10_000, what: 'one to hold all' })
   const three = [first, worker(), worker()]
-  await until(() => sizes(three).join() === '3,3,4', { timeoutMs: 4000, what: 'three to divide them' })
+  await until(() => sizes(three).join() === '3,3,4', { timeoutMs: 10_000, what: 'three to divide them' })
   t.notOk(overlap(three))
   await first.stop()
   t.equal(first.held().size, 0)
-  await until(() => sizes(three).join() === '0,5,5', { timeoutMs: 4000, what: 'two to divide them' })
+  await until(() => sizes(three).join() === '0,5,5', { timeoutMs: 10_000, what: 'two to divide them' })
   t.notOk(overlap(three))
   await three[1]!.stop()
   await three[2]!.stop()
@@ -54,7 +54,7 @@ t.test('the partitions of a dead worker move when its leases have run out', asyn
   const heir = worker()
   await until(async () => (await store.query('SELECT count(*) AS n FROM workers')).rows[0].n === 2)
   t.equal(heir.held().size, 0, 'not before')
-  await until(() => heir.held().size === 10, { timeoutMs: 3000, what: 'the heir to hold all' })
+  await until(() => heir.held().size === 10, { timeoutMs: 10_000, what: 'the heir to hold all' })
 })
 
 t.test('a worker whose clock is an hour off neither robs others nor loses its own', async t => {
@@ -65,7 +65,7 @@ t.test('a worker whose clock is an hour off neither robs others nor loses its ow
   t.teardown(() => { Date.now = now })
   Date.now = () => now() + 3_600_000
   const early = worker()
-  await until(() => sizes([honest, early]).join() === '5,5', { timeoutMs: 4000, what: 'the two to divide them' })
+  await until(() => sizes([honest, early]).join() === '5,5', { timeoutMs: 10_000, what: 'the two to divide them' })
   Date.now = () => now() - 3_600_000
   await new Promise(resolve => setTimeout(resolve, 1500)) // longer than a lease
   t.same(sizes([honest, early]), [5, 5])
@@ -83,7 +83,7 @@ t.test('a worker that cannot reach Postgres counts its leases as lost in time, a
   })
   await until(() => leases.held().size === 10)
   await postgres.kill()
-  await until(() => leases.held().size === 0, { timeoutMs: 2000, what: 'them to count as lost' })
+  await until(() => leases.held().size === 0, { timeoutMs: 10_000, what: 'them to count as lost' })
   await postgres.restart()
   await until(() => leases.held().size === 10, { what: 'them to be back' })
 })

@@ -85,7 +85,7 @@ t.test('a projector process that is killed with SIGKILL again and again loses, d
     const child = await start()
     const before = archived
     // Killed in the middle of its work: it has done something, and there is more to do.
-    await until(async () => (archived = (await world.store.query('SELECT count(*) AS n FROM events')).rows[0].n) > before + 200, { timeoutMs: 20000, what: 'some progress' })
+    await until(async () => (archived = (await world.store.query('SELECT count(*) AS n FROM events')).rows[0].n) > before + 200, { what: 'some progress' })
     child.kill('SIGKILL')
     await once(child, 'exit')
   }

@@ -91,7 +91,7 @@ t.test('killed in the middle it goes on from there, and only one rebuilds at a t
   for (const group of ['archive_v1', 'history_v1']) await caughtUp(world, group, scene.rooms)
 
   const first = run(world, 'history', '--throttle', '1000')
-  await until(async () => await half() > 0, { timeoutMs: 20_000, what: 'a first batch' })
+  await until(async () => await half() > 0, { what: 'a first batch' })
   const other = await run(world, 'history').done
   t.match(other, { code: 1, err: 'Somebody else is rebuilding history.\n' })
   first.child.kill('SIGKILL')
@@ -101,7 +101,7 @@ t.test('killed in the middle it goes on from there, and only one rebuilds at a t
   t.match((await run(world).done).out, /^archive: version 1, since .*; not to be rebuilt\nhistory: version 1, [^]*^half done: history, version 1, .* of [\d,]+ events/m)
 
   const stopped = run(world, 'history', '--throttle', '1000')
-  await until(async () => await half() > done, { timeoutMs: 20_000, what: 'another batch' })
+  await until(async () => await half() > done, { what: 'another batch' })
   stopped.child.kill('SIGINT')
   t.match(await stopped.done, { code: 130, out: 'Interrupted: npx millrace rebuild history goes on from here.\n', err: /Going on with what was begun at/ })
 

@@ -99,7 +99,7 @@ t.test('the whole of it', { skip: mustRun ? false : sorry }, async t => {
       const { data } = await (await fetch(`${urlOf('prometheus', 9090)}/api/v1/targets?state=active`)).json() as { data: { activeTargets: Array<{ health: string, labels: { job: string }, lastError: string }> } }
       return data.activeTargets
     }
-    await until(async () => (await targets()).every(({ health }) => health === 'up'), { timeoutMs: 20_000, everyMs: 200, what: 'all targets to be up' })
+    await until(async () => (await targets()).every(({ health }) => health === 'up'), { everyMs: 200, what: 'all targets to be up' })
     const jobs = (await targets()).map(({ labels }) => labels.job)
     t.same(jobs.sort(), ['balancer', 'millrace', 'millrace', 'millrace', 'millrace', 'prometheus'])
     const roles = await (await fetch(`${urlOf('prometheus', 9090)}/api/v1/query?query=count(millrace_redis_up)by(role)`)).json() as { data: { result: Array<{ metric: { role: string }, value: [number, string] }> } }

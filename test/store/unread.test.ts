@@ -42,7 +42,7 @@ async function countsWorld (t: Test, { cursors = true, roomMax = 500 } = {}) {
       await store.query('INSERT INTO users (id, username, username_key, display_name, kind, created_at) VALUES ($1::uuid, $1::text, $1::text, $1::text, $2, $3)', [id, 'guest', created])
     },
     /** Until all marks are in Postgres. */
-    marksFolded: async () => await until(async () => (await streams.read(Array.from({ length: keys.partitions }, (_, p) => p), 1)).size === 0, { timeoutMs: 10_000, what: 'marks to be folded' }),
+    marksFolded: async () => await until(async () => (await streams.read(Array.from({ length: keys.partitions }, (_, p) => p), 1)).size === 0, { what: 'marks to be folded' }),
   }
 }
 

@@ -44,7 +44,7 @@ t.test('notifications', { skip: lacksBrowser }, async t => {
     await page.getByRole('tab', { name: 'Notifications' }).click()
   }
   const toggle = page.getByRole('switch', { name: 'Notifications in this browser' })
-  await until(async () => await page.evaluate('navigator.serviceWorker.controller?.state === "activated"'), { timeoutMs: 25_000, what: 'the worker to take over' })
+  await until(async () => await page.evaluate('navigator.serviceWorker.controller?.state === "activated"'), { what: 'the worker to take over' })
 
   await t.test('a browser whose push service cannot be reached says so, and stays off', async t => {
     await settings()
@@ -119,7 +119,7 @@ t.test('notifications', { skip: lacksBrowser }, async t => {
     await bob.connection('offline')
     await ann.say(room, 'are you there?')
     const seq = await ann.say(room, 'tea is ready')
-    await until(() => service.received.length > 0, { timeoutMs: 25_000, what: 'the push service to be asked' })
+    await until(() => service.received.length > 0, { what: 'the push service to be asked' })
     const push = service.received.at(-1) as Received
     t.ok(vapidClaims(push, key))
     const sent = own.decrypt(push)

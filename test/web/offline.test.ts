@@ -137,7 +137,7 @@ t.test('the page without a server', { skip: lacksBrowser }, async t => {
     await until(async () => {
       await ada.page.evaluate('dispatchEvent(new Event("online"))') // it does not wait long before it asks for a new token
       return await ada.page.getByText('A chat that never loses its place').isVisible()
-    }, { timeoutMs: 25_000, everyMs: 300, what: 'ada to be at the door' })
+    }, { everyMs: 300, what: 'ada to be at the door' })
     await until(async () => !(await databases(ada)).some(name => name.startsWith('millrace-cache-')), { what: 'the cache to be gone' })
   })
 
@@ -155,7 +155,7 @@ t.test('the page without a server', { skip: lacksBrowser }, async t => {
 
 /** The worker has all of the page, and answers for it. */
 async function kept ({ page }: Person): Promise<void> {
-  await until(async () => await page.evaluate('navigator.serviceWorker.controller !== null && navigator.serviceWorker.controller.state === "activated"') === true, { timeoutMs: 25_000, what: 'the worker to take over' })
+  await until(async () => await page.evaluate('navigator.serviceWorker.controller !== null && navigator.serviceWorker.controller.state === "activated"') === true, { what: 'the worker to take over' })
 }
 
 /** By the door. */

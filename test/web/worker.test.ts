@@ -32,7 +32,7 @@ t.test('builds take over', { skip: lacksBrowser }, async t => {
   const update = async (): Promise<unknown> => await page.evaluate('navigator.serviceWorker.getRegistration().then(found => found.update()).then(() => "updated", String)')
 
   await page.goto(url)
-  await until(async () => await page.evaluate(TAKEN_OVER), { timeoutMs: 25_000, what: 'the worker to take over' })
+  await until(async () => await page.evaluate(TAKEN_OVER), { what: 'the worker to take over' })
   const [first] = await shells()
   const lazy = readdirSync(join(webDir, 'assets')).find(file => /^Settings-.*\.js$/.test(file))!
 
@@ -73,7 +73,7 @@ t.test('builds take over', { skip: lacksBrowser }, async t => {
     change('sw.js', lazy, other)
     await page.reload()
     t.equal(await page.evaluate('document.title'), 'Another Millrace', 'the server is asked first')
-    await until(async () => { await update(); return (await shells()).join() === 'millrace-shell-anotherbuild' }, { timeoutMs: 25_000, everyMs: 200, what: 'the new build to take over' })
+    await until(async () => { await update(); return (await shells()).join() === 'millrace-shell-anotherbuild' }, { everyMs: 200, what: 'the new build to take over' })
     isAway = true
     await page.reload()
     await page.getByText('A chat that never loses its place').waitFor()
