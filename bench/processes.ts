@@ -131,14 +131,18 @@ export function createStage ({ dataDir = tmpdir(), profileDir, say }: { dataDir?
       }
     },
 
-    /** The peer, if it is installed. Its Redis writes nothing to disk. @param recovery switches its connection state recovery on */
-    async socketIo ({ recovery = false } = {}): Promise<Peer | undefined> {
+    /**
+     * The peer, if it is installed. Its Redis writes nothing to disk.
+     * @param recovery switches its connection state recovery on
+     * @param durable its Redis has `appendfsync always` like Millrace's, and its acks wait for it
+     */
+    async socketIo ({ recovery = false, durable = false } = {}): Promise<Peer | undefined> {
       if (!peerInstalled()) {
         say('The peer is not installed, so Millrace runs alone: npm ci --prefix bench')
         return undefined
       }
-      const redis = await startRedis('socket-io', { appendonly: 'no' })
-      const startGateway = async (port = 0): Promise<Child> => await start('socket-io', 'peers/socket-io.ts', [], { REDIS_URL: redis.url, JWT_PRIVATE_KEY: privateKey, PORT: String(port), RECOVERY: recovery ? 'on' : 'off' })
+      const redis = await startRedis('socket-io', durable ? { appendonly: 'yes', appendfsync: 'always' } : { appendonly: 'no' })
+      const startGateway = async (port = 0): Promise<Child> => await start('socket-io', 'peers/socket-io.ts', [], { REDIS_URL: redis.url, JWT_PRIVATE_KEY: privateKey, PORT: String(port), RECOVERY: recovery ? 'on' : 'off', ACKS: durable ? 'written' : 'taken' })
       const gateway = await startGateway()
       const { hostname: host, port } = new URL(gateway.url)
       return { kind: 'socket.io', gateway, redis, startGateway, target: { kind: 'socket.io', host, port: Number(port), privateKey } }

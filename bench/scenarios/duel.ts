@@ -20,7 +20,7 @@ export type Rounds = Array<{ millrace: PhaseResult, peer: PhaseResult | undefine
 
 export interface Timing { rounds: number, warm_s: number, seconds: number }
 
-export async function prepare (stage: Stage, connect: ConnectRequest, say: (line: string) => void): Promise<{ millrace: Fighter & { server: Millrace }, peer: Fighter | undefined }> {
+export async function prepare (stage: Stage, connect: ConnectRequest, say: (line: string) => void) {
   const enter = async <S extends Millrace | Peer> (server: S): Promise<Fighter & { server: S }> => {
     const load = await stage.load(server.target)
     const before = rssOf(server.gateway.pid)
@@ -31,8 +31,12 @@ export async function prepare (stage: Stage, connect: ConnectRequest, say: (line
     return { server, load, memory }
   }
   const millrace = await enter(await stage.millrace())
-  const peer = await stage.socketIo()
-  return { millrace, peer: peer === undefined ? undefined : await enter(peer) }
+  /** A peer like this, if it is installed. */
+  const challenge = async (options?: Parameters<Stage['socketIo']>[0]): Promise<Fighter | undefined> => {
+    const server = await stage.socketIo(options)
+    return server === undefined ? undefined : await enter(server)
+  }
+  return { millrace, peer: await challenge(), challenge }
 }
 
 export function phaseOf ({ server }: Fighter, { warm_s, seconds }: Timing) {
