@@ -40,7 +40,7 @@ t.test('a closer that fails or hangs is logged, and the others are closed all th
   await life.open('failing', () => 3, () => { throw new Error('no') })
   const from = performance.now()
   t.equal(await life.close(), false)
-  t.ok(performance.now() - from < 500)
+  t.ok(performance.now() - from < 5_000)
   t.same(seen, ['first'], 'begun even after the deadline')
   t.match(lines.filter(({ level }) => level === 'error'), [{ part: 'failing', message: 'closing failed' }, { part: 'hanging', message: /deadline/ }])
 })

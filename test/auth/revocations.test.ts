@@ -91,7 +91,7 @@ t.test('while Redis is away it is void here at once, and everywhere once Redis i
   revoked.push({ id: 'of the table', revoked_at: new Date() })
   const from = performance.now()
   await one.revoke(['meanwhile'])
-  t.ok(performance.now() - from < 4000)
+  t.ok(performance.now() - from < 15_000)
   t.ok(one.has('meanwhile'))
   t.notOk(two.has('meanwhile'))
   await sleep(300)

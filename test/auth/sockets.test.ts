@@ -63,7 +63,7 @@ t.test('ending a session closes its sockets with 4101 on every gateway, however 
       t.match(await client.closed, { code: 4101, reason: 'session revoked' }, way)
       t.match(client.frames.at(-1), { type: 'bye', code: 4101, resume: true }, way)
     }
-    t.ok(performance.now() - from < 2000, way)
+    t.ok(performance.now() - from < 10_000, way)
     for (const client of kept) t.equal(await alive(client), 'pong', way)
     const again = await connect({ url: world.urlOf(1), token: own.access_token, wait: 'open' })
     t.match(await again.closed, { code: 4100 }, `${way}: the token is void`)

@@ -41,7 +41,7 @@ t.test('no text takes long or gives a name that cannot be one', async () => {
   for (const content of [`@a${'.'.repeat(7990)}b`, '@'.repeat(8000), '@a'.repeat(4000), '@a.'.repeat(2600), `@${'a-.'.repeat(2660)}`, 'http://'.repeat(1140) + '@a']) {
     const since = performance.now()
     namesIn(content)
-    t.ok(performance.now() - since < 100, `${content.slice(0, 10)}: ${performance.now() - since} ms`)
+    t.ok(performance.now() - since < 1_000, `${content.slice(0, 10)}: ${performance.now() - since} ms`)
   }
   fc.assert(fc.property(fc.string({ unit: fc.constantFrom('@', 'a', '.', '-', ' ', 'é', '😀', '/', 'room', '\u200d'), maxLength: 40 }), content => {
     const names = namesIn(content)

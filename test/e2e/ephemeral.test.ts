@@ -58,7 +58,7 @@ t.test('ephemeral things and marks over two gateways', async t => {
         const from = Date.now()
         await act()
         await b.next(({ type, active }) => type === 'typing' && active === false)
-        t.ok(Date.now() - from < 4000)
+        t.ok(Date.now() - from < 15_000)
       }
       await ended(async () => await a.message(room, 'there'), a)
       await ended(async () => { a2.cut() }, a2)
@@ -126,7 +126,7 @@ t.test('ephemeral things and marks over two gateways', async t => {
       await one.close()
       const { status, last_seen_at } = await b.next(frame => ofAda(frame) && frame.status === 'offline')
       t.equal(status, 'offline')
-      t.ok(Math.abs(Date.parse(last_seen_at) - from) < 2000)
+      t.ok(Math.abs(Date.parse(last_seen_at) - from) < 10_000)
       await until(async () => (await presenceOf(ada, bob)).last_seen_at === last_seen_at)
       const { rows: [row] } = await world.store.query<{ last_seen_at: Date }>('SELECT last_seen_at FROM users WHERE id = $1', [ada.user.id])
       t.equal(row!.last_seen_at.toISOString(), last_seen_at)

@@ -50,7 +50,7 @@ for (const kind of ['pings', 'control pings', 'large frames', 'bad frames', 'mes
     await exited
     const median = took[took.length >> 1]!
     t.comment(`median ${median.toFixed(1)} ms, worst ${took.at(-1)!.toFixed(0)} ms of ${took.length}, while it did ${said.split('\n')[1]}`)
-    t.ok(took.length > 2 && median < 250, `median ${median.toFixed(1)} ms`)
+    t.ok(took.length > 2 && median < 1_000, `median ${median.toFixed(1)} ms`)
     await untilConnections(world, 1)
     const grown = rssOf(world.gateways[0]!) - before
     t.ok(grown < 250 * MB, `${Math.round(grown / MB)} MB more`)

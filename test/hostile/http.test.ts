@@ -170,7 +170,7 @@ await attack('heads and bodies that trickle in, and connections that say nothing
   const last = Math.max(...answers.map(({ after }) => after))
   t.ok(last < REQUEST_MS + 15_000, `the last was cut off after ${Math.round(last)} ms`)
   const median = waits.sort((a, b) => a - b)[waits.length >> 1]!
-  t.ok(median < 250, `others waited ${Math.round(median)} ms`)
+  t.ok(median < 1_000, `others waited ${Math.round(median)} ms`)
 })
 
 await attack('nothing secret was written, and nothing was an error', async t => {

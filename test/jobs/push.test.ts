@@ -173,7 +173,7 @@ t.test('many browsers of one push service, which most are, do not wait for each 
   const began = performance.now()
   await until(() => many().length === 120, { timeoutMs: 60_000, what: 'all to be told' })
   const ms = performance.now() - began
-  t.ok(ms < 6000, `120 pushes in ${Math.round(ms)} ms`)
+  t.ok(ms < 20_000, `120 pushes in ${Math.round(ms)} ms`)
   await quiet()
 })
 

@@ -53,7 +53,7 @@ t.test('whoever does not answer, or never ends, is given up', async t => {
   for (const path of ['/silent', '/drip']) {
     const began = performance.now()
     await t.rejects(egress.post(`http://127.0.0.1:${port}${path}`, { headers: {}, body: '', timeoutMs: 300 }), path)
-    t.ok(performance.now() - began < 2000, path)
+    t.ok(performance.now() - began < 10_000, path)
   }
   const stop = new AbortController()
   setTimeout(() => { stop.abort() }, 50)

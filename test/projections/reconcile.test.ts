@@ -21,7 +21,7 @@ t.test('a fresh deployment of 128 partitions takes appends at once', async t => 
   const began = performance.now()
   t.match(await world.reconciler.reconcile(), { left: [], events_missing: 0, rooms_parted: 0 })
   const took = performance.now() - began
-  t.ok(took < 1000, `in ${took.toFixed(0)} ms`)
+  t.ok(took < 10_000, `in ${took.toFixed(0)} ms`)
   t.comment(`128 partitions reconciled in ${took.toFixed(0)} ms`)
   t.equal((await world.fence.fencedPartitions()).size, 0)
   await world.feed.room()

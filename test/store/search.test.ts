@@ -230,7 +230,7 @@ t.test('in 100,000 messages plans use the indexes, and answers come soon', async
       const { hits } = await searchHits(store, { search: parsed(q), rooms: where, authors: undefined, cursor: {}, limit: 20 })
       const ms = performance.now() - start
       t.comment(`${where.length} rooms, ${q}: ${hits.length} hits, ${ms.toFixed(1)} ms`)
-      t.ok(ms < 1000, `${q} in ${where.length} rooms`)
+      t.ok(ms < 5_000, `${q} in ${where.length} rooms`)
     }
   }
   t.equal((await everyHit(world, { search: parsed('early'), rooms: one, authors: undefined })).length, 300)

@@ -42,6 +42,6 @@ t.test('the longest message that says nothing is read in no time', async t => {
     const from = performance.now()
     parse(piece.repeat(Math.ceil(8000 / piece.length)))
     const ms = performance.now() - from
-    t.ok(ms < 300, `${JSON.stringify(piece)}: ${Math.round(ms)} ms`)
+    t.ok(ms < 1500, `${JSON.stringify(piece)}: ${Math.round(ms)} ms`)
   }
 })
