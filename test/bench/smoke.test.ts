@@ -14,7 +14,7 @@ async function bench (scenario: string): Promise<{ code: number, output: string 
   return { code, output }
 }
 
-t.test('A quick run of fanout and of tail ends with figures and is accepted by the checker', { timeout: 280_000 }, async t => {
+t.test('A quick run of fanout and of tail ends with figures and is accepted by the checker', { timeout: 500_000 }, async t => {
   for (const scenario of ['fanout', 'tail']) {
     const { code, output } = await bench(scenario)
     t.equal(code, 0, output)
@@ -24,7 +24,7 @@ t.test('A quick run of fanout and of tail ends with figures and is accepted by t
   }
 })
 
-t.test('A quick run of resume, storm and archive ends with figures and is accepted by the checker', { timeout: 290_000 }, async t => {
+t.test('A quick run of resume, storm and archive ends with figures and is accepted by the checker', { timeout: 500_000 }, async t => {
   for (const [scenario, figure] of [['resume', /hello to live p99, ms/], ['storm', /until the last client is live again, s/], ['archive', /events out of one gateway, 1\/s/]] as const) {
     const { code, output } = await bench(scenario)
     t.equal(code, 0, output)

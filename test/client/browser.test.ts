@@ -19,7 +19,7 @@ type StoreKind = 'indexedDb' | 'localStorage'
 /** What a page holds. */
 interface Chat { client: any, room: any, heard: Array<{ seq: number, content?: string }>, resets: number, sent: Array<Promise<unknown>>, errors: string[] }
 
-t.test('the client in a browser', { skip: LEFT_OUT, timeout: 180_000 }, async t => {
+t.test('the client in a browser', { skip: LEFT_OUT, timeout: 500_000 }, async t => {
   const modules = t.testdir()
   mkdirSync(`${modules}/client`)
   const [world, browser] = await Promise.all([

@@ -31,7 +31,7 @@ t.test(`it is at most ${BYTES_MAX} bytes gzipped, as one file that imports nothi
   await t.rejects(sent, { code: 'closed' })
 })
 
-t.test('it builds to plain modules, whose types a strict consumer can use', { timeout: 120_000 }, async t => {
+t.test('it builds to plain modules, whose types a strict consumer can use', { timeout: 500_000 }, async t => {
   const dir = mkdtempSync(join(tmpdir(), 'millrace-client-')) // not within the repository, whose own package.json would be the nearer one
   t.teardown(() => { rmSync(dir, { recursive: true }) })
   mkdirSync(`${dir}/node_modules/millrace`, { recursive: true })

@@ -87,7 +87,7 @@ t.test('while a room cannot be restored, nobody is told that it is not theirs', 
   t.match(await execute({ command: { type: 'message', room_id: room, content: 'two' }, user_id: ada, session: 's' }), { ok: false, rejection: { code: 'unavailable' } })
 })
 
-t.test(`rooms are let go of ${EVICTIONS} times while two gateways append`, { timeout: 175_000 }, async t => {
+t.test(`rooms are let go of ${EVICTIONS} times while two gateways append`, { timeout: 500_000 }, async t => {
   const world = await createWorld(t)
   const gateways = await Promise.all([gateway(t, world), gateway(t, world)])
   const ada = randomUUID()
