@@ -12,6 +12,7 @@ import { createRandom, type Random } from './random.ts'
 import { createTeardown, type Rig, type Scene } from './rig.ts'
 import { GATEWAYS, isLoss, planOf, told, type Loss, type Plan, type Step } from './schedule.ts'
 import { startTalker, type Talker } from './talker.ts'
+import { until } from '../until.ts'
 
 export const RUN_MS = 15_000
 /** Where data is lost, connections that waited for what is gone have to find out, and rooms to be put back. */
@@ -135,10 +136,12 @@ function createBefore ({ store }: Rig, { rooms, logOf }: Scene) {
   }
 }
 
-/** Two to four rooms, four to eight people; all that is asked here happens before the first fault. */
+const asked = async <T>(what: string, ask: () => Promise<T>): Promise<T> => await until(async () => await ask().catch(() => undefined), { everyMs: 300, what }) as T
+
+/** Two to four rooms, four to eight people; all that is asked here happens before the first fault, but maybe on a machine that is busy. */
 async function people (scene: Scene, random: Random, { steps }: Plan, note: (line: string) => void): Promise<Talker[]> {
-  const users = await Promise.all(Array.from({ length: random.int(4, 8) }, async () => await scene.signup()))
-  const rooms = await Promise.all(Array.from({ length: random.int(2, 4) }, async () => await scene.room(users[0]!.access_token)))
+  const users = await Promise.all(Array.from({ length: random.int(4, 8) }, async () => await asked('a sign-up', async () => await scene.signup())))
+  const rooms = await Promise.all(Array.from({ length: random.int(2, 4) }, async () => await asked('a room', async () => await scene.room(users[0]!.access_token))))
   const loses = steps.some(({ fault }) => isLoss(fault))
   const drawn = users.map(({ access_token: token }, i) => {
     const mine = i < 2 ? rooms : random.shuffled(rooms).slice(0, random.int(1, rooms.length))
@@ -147,8 +150,7 @@ async function people (scene: Scene, random: Random, { steps }: Plan, note: (lin
   })
   await Promise.all(drawn.map(async ({ rooms, token }, i) => {
     for (const room of rooms) {
-      const { status } = await scene.api(i).post(`/rooms/${room}/join`, {}, token)
-      if (status >= 300) throw new Error(`${room} could not be joined: ${status}`)
+      await asked('a join', async () => (await scene.api(i).post(`/rooms/${room}/join`, {}, token)).status < 300)
     }
   }))
   if (loses) await scene.projected() // a room that nobody has archived would be gone without a trace, and with it who is in it
