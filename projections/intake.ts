@@ -208,8 +208,15 @@ export function createIntake ({ group, store, source, log, isArchive, metrics, l
     // hole that was skipped, what is behind it comes with the archive, which may not be that far yet.
     const waits = code === 'hole' && (head === undefined || head.seq <= room.applied.seq || (!isArchive && await holeAfter(store, room.id, room.applied.seq) !== undefined))
     if (fenced || waits) drop(room.id)
+    else if (code === 'hole' && await isThereNow(room)) room.doubts = 0
     else await setAside(room, room.applied, code, event)
     return 'parted'
+  }
+
+  /** What was read is older than the head: in between, what was missing may have been appended, or put back. */
+  async function isThereNow ({ id, applied }: Room): Promise<boolean> {
+    const { events } = await source.fetch([{ id, after: applied.seq }], 1)
+    return events.get(id)?.[0]?.seq === applied.seq + 1
   }
 
   async function setAside (room: Pick<Room, 'id' | 'partition'>, at: Position, code: 'parted' | 'hole' | 'corrupt', event?: LogEvent): Promise<void> {

@@ -115,3 +115,32 @@ t.test('verify finds what does not fit', async t => {
   await world.fence.raise(3)
   t.ok((await kinds()).includes('fenced'))
 })
+
+t.test('what is put in while it is looked for is no hole', async t => {
+  const world = await createWorld(t)
+  const room = await world.feed.room()
+  await world.feed.say(room, 5)
+  const before = world.project(archive)
+  await caughtUp(world, 'archive_v1', [room])
+  await before.stop()
+  const { seq } = (await world.log.heads([room])).heads.get(room)!
+  await world.redis.hset(world.keys.meta(room), 'seq', seq + 3) // more is said to be there than is
+  let asked = false
+  let reads = 0
+  const read: World['log']['read'] = async (id, after, limit) => {
+    if (id === room) reads += 1
+    return await world.log.read(id, after, limit)
+  }
+  const heads = async (rooms: readonly string[]) => {
+    if (!asked && reads > 1 && rooms.includes(room)) { // it was read twice, and nothing was there
+      asked = true
+      await world.redis.hset(world.keys.meta(room), 'seq', seq)
+      await world.feed.say(room, 3)
+    }
+    return await world.log.heads(rooms)
+  }
+  world.project(archive, { log: { ...world.log, read, heads } })
+  await until(() => asked, { what: 'the head to be asked for' })
+  await caughtUp(world, 'archive_v1', [room])
+  t.same(await listParked(world.store), [])
+})
