@@ -41,8 +41,8 @@ io.use((socket: any, next: (error?: Error) => void) => {
   next()
 })
 
-/** As `emit` of a room does it, but resolves once the adapter has an answer, and has sent it to the sockets of this server. */
 const EVENT = 2
+/** As `emit` of a room does it, but resolves once the adapter has an answer, and has sent it to the sockets of this server. */
 const written = async (roomId: string, message: object): Promise<void> => {
   await io.of('/').adapter.broadcast({ type: EVENT, data: ['message', message] }, { rooms: new Set([roomId]), except: new Set(), flags: {} })
 }

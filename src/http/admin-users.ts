@@ -13,6 +13,7 @@ import { Limit, listOf, UUID_PATTERN, type App } from './app.ts'
 import { MAY_BE_EMPTY } from './done.ts'
 import { operatorOf } from './operator.ts'
 import { Refusal, refuse } from './problems.ts'
+import { Session } from './sessions.ts'
 import { User, userOf } from './users.ts'
 
 export interface AdminUsersDeps {
@@ -28,14 +29,6 @@ const Known = Type.Object({
   last_seen_at: MaybeText,
   operator: Type.Boolean(),
   disabled_at: Type.Union([Type.String(), Type.Null()], { description: 'Since when the account is shut' }),
-})
-const Session = Type.Object({
-  id: Type.String(),
-  device_id: MaybeText,
-  user_agent: MaybeText,
-  address: MaybeText,
-  created_at: Type.String({ description: 'RFC 3339, UTC' }),
-  last_used_at: Type.String({ description: 'Log-in or last refresh' }),
 })
 const UserParams = Type.Object({ id: Type.String({ pattern: UUID_PATTERN, description: 'UUID of the user' }) })
 const SessionParams = Type.Object({ id: Type.String({ pattern: UUID_PATTERN, description: 'UUID of the session' }) })

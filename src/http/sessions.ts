@@ -13,13 +13,16 @@ import { refuse, sendProblem } from './problems.ts'
 
 const MaybeText = Type.Union([Type.String(), Type.Null()])
 
-const Session = Type.Object({
+export const Session = Type.Object({
   id: Type.String(),
   device_id: MaybeText,
   user_agent: MaybeText,
   address: MaybeText,
   created_at: Type.String({ description: 'RFC 3339, UTC' }),
   last_used_at: Type.String({ description: 'Log-in or last refresh' }),
+})
+const OwnSession = Type.Object({
+  ...Session.properties,
   current: Type.Boolean({ description: 'Whether this is the session that asks' }),
 })
 const SecurityEvent = Type.Object({
@@ -43,7 +46,7 @@ const SessionParams = Type.Object({ id: Type.String({ pattern: UUID_PATTERN, des
 const Page = Type.Object({ after: Type.Optional(Type.String({ pattern: UUID_PATTERN, description: '`next` of the page before' })), limit: Limit })
 
 export function sessionsRoutes (app: App, { accounts, sessions, store }: { accounts: Accounts, sessions: Sessions, store: Store }): void {
-  app.get('/auth/sessions', { schema: { ...about('Accounts', 'My sessions: one for each device'), querystring: Page, response: { 200: listOf(Session, Type.String()) } } }, async request => {
+  app.get('/auth/sessions', { schema: { ...about('Accounts', 'My sessions: one for each device'), querystring: Page, response: { 200: listOf(OwnSession, Type.String()) } } }, async request => {
     const { user_id, session_id } = identityOf(request)
     const { after, limit = 50 } = request.query
     const { items, next } = await sessions.list(user_id, { after, limit })
