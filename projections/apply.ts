@@ -120,13 +120,15 @@ function batchOf ({ room_id, partition, entries }: Work, skipped: ReadonlySet<st
   return { room_id, partition, events: applied.map(decoded) }
 }
 
-/** What the archive hands on to projections of the same process is read once. Nothing changes an event. */
-const DECODED = new WeakMap<LogEvent, BatchEvent>()
+/** On an entry: what was read of it. */
+const READ = Symbol('read')
 
-function decoded (entry: LogEvent): BatchEvent {
-  let item = DECODED.get(entry)
-  if (item === undefined) DECODED.set(entry, item = { entry, event: decodeEvent(entry) })
-  return item
+/**
+ * What the archive hands on to projections of the same process is read once. Nothing changes an event. Kept on the entry itself: each of
+ * many thousands in a WeakMap makes every collection of garbage dearer.
+ */
+function decoded (entry: LogEvent & { [READ]?: BatchEvent }): BatchEvent {
+  return (entry[READ] ??= { entry, event: decodeEvent(entry) })
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
  * The intake of a projector: the next events of rooms that have news (`news.ts`), verified to chain onto the checkpoint and kept in
- * order until they are applied. Nothing is acknowledged before it is committed.
+ * order until they are applied.
  *
  *              open: group set to the checkpoint
  *     closed ─────────────────────────────────────▶ group   XREADGROUP; new entries
@@ -76,7 +76,6 @@ export function createIntake ({ group, store, source, log, isArchive, metrics, l
   const work = new Map<string, Room>()
   const leftOut = createLeftOut({ group, store, metrics, logger })
   const news = createNews(source, note)
-  let acking: Promise<unknown> = Promise.resolve()
 
   const tailOf = (room: Room): Position => room.queue.at(-1) ?? room.applied
 
@@ -122,11 +121,9 @@ export function createIntake ({ group, store, source, log, isArchive, metrics, l
   /** Takes events onto the queue as long as they follow on. */
   async function enqueue (room: Room, events: readonly LogEvent[]): Promise<'all' | 'hole' | 'parted'> {
     let tail = tailOf(room)
-    const known: number[] = []
     for (const event of events) {
       if (event.seq <= tail.seq) {
         if (event.seq === tail.seq && event.chain !== tail.chain) return await doubt(room, 'parted', event)
-        if (event.seq <= room.applied.seq) known.push(event.seq)
         continue
       }
       room.want = Math.max(room.want, event.seq)
@@ -135,7 +132,6 @@ export function createIntake ({ group, store, source, log, isArchive, metrics, l
       room.queue.push(event)
       tail = event
     }
-    if (known.length > 0) ack(new Map([[room.id, known]]))
     return 'all'
   }
 
@@ -222,11 +218,6 @@ export function createIntake ({ group, store, source, log, isArchive, metrics, l
   async function setAside (room: Pick<Room, 'id' | 'partition'>, at: Position, code: 'parted' | 'hole' | 'corrupt', event?: LogEvent): Promise<void> {
     await leftOut.setAside(room, at, code, event)
     drop(room.id)
-  }
-
-  function ack (upTo: Map<string, number[]>): void {
-    // Late or lost acknowledgements cost memory in Redis until the room is opened again, nothing else.
-    acking = Promise.all([acking, source.ack(upTo)]).catch(error => { logger.debug({ reason: (error as Error).message }, 'applied entries were not acknowledged') })
   }
 
   function forgetIdle (): void {
@@ -316,11 +307,9 @@ export function createIntake ({ group, store, source, log, isArchive, metrics, l
     /** What became of a batch. */
     settle (batch: readonly Work[], outcomes: readonly Outcome[]): void {
       const works = new Map(batch.map(item => [item.room_id, item]))
-      const done = new Map<string, number[]>()
       for (const outcome of outcomes) {
         const room = rooms.get(outcome.room_id)
-        const { entries, partition, attempts } = works.get(outcome.room_id)!
-        if (outcome.status !== 'elsewhere' && outcome.count > 0) done.set(outcome.room_id, entries.slice(0, outcome.count).map(({ seq }) => seq))
+        const { partition, attempts } = works.get(outcome.room_id)!
         if (outcome.status === 'parked') {
           leftOut.add(outcome.room_id, partition, attempts + 1)
           drop(outcome.room_id)
@@ -339,7 +328,6 @@ export function createIntake ({ group, store, source, log, isArchive, metrics, l
         work.delete(room.id)
         if (room.more || room.queue.length > 0) work.set(room.id, room) // behind those that wait longer
       }
-      if (done.size > 0) ack(done)
     },
 
     /** Lets other rooms go first: what failed together with these may work without them. */
@@ -363,8 +351,6 @@ export function createIntake ({ group, store, source, log, isArchive, metrics, l
     /** Rooms that wait to be read or applied. */
     get waiting (): number { return work.size },
     get parked (): number { return leftOut.size },
-    /** Resolves when acknowledgements under way have been answered. */
-    flushed: async () => { await acking },
   }
 }
 

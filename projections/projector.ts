@@ -2,9 +2,9 @@
  * The projector: follows the logs of the partitions that this worker holds leases on and applies them to one projection.
  *
  * Every event takes effect once and in order, whatever is killed wherever [G6]: rows and checkpoint move in one
- * transaction, checkpoints by compare-and-set, entries are acknowledged after it. A room that cannot be applied is parked,
- * others go on [G10]. Lost bells, groups and `active` entries cost at most one sweep. Faults of Redis and Postgres are
- * waited out with jitter and counted; nothing is skipped over because of them. Tables of another version than this code are left alone.
+ * transaction, checkpoints by compare-and-set. A room that cannot be applied is parked, others go on [G10]. Lost bells, groups
+ * and `active` entries cost at most one sweep. Faults of Redis and Postgres are waited out with jitter and counted; nothing is
+ * skipped over because of them. Tables of another version than this code are left alone.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BellSource } from '../src/log/bells.ts'
@@ -280,7 +280,6 @@ export function startProjector (options: ProjectorOptions): Projector {
     }
     follower?.stop()
     await own?.stop()
-    await intake.flushed()
     metrics.leases.set({ projection: group }, 0)
   }
 

@@ -22,7 +22,6 @@ export interface Source {
   /** Whether new events of the room can be read from a group, which now stands at `seq`; else they are fetched. */
   open: (roomId: string, seq: number) => Promise<boolean>
   read: (roomIds: readonly string[], count: number) => Promise<Map<string, LogEvent[]>>
-  ack: (upTo: ReadonlyMap<string, readonly number[]>) => Promise<void>
   /** Events behind each place, at most `count` of each room; `seen`: rooms whose log has something behind it, though perhaps not the next. */
   fetch: (places: readonly Place[], count: number) => Promise<{ events: ReadonlyMap<string, LogEvent[]>, seen: ReadonlySet<string> }>
 }
@@ -44,7 +43,6 @@ export function fromLog ({ group, groups, log, consumer, readArchive }: LogDeps)
     news: async (partition, cursor, limit) => await groups.news(partition, cursor, limit),
     open: async (roomId, seq) => await groups.open(roomId, group, consumer, seq),
     read: async (roomIds, count) => await groups.read(roomIds, group, consumer, count),
-    ack: async upTo => { await groups.ack(group, upTo) },
     async fetch (places, count) {
       const events = new Map<string, LogEvent[]>()
       const seen = new Set<string>()
@@ -66,7 +64,6 @@ export function fromArchive ({ store }: { store: Store }): Source {
     news: async () => ({ rooms: [], cursor: 0 }),
     open: async () => false,
     read: async () => new Map(),
-    ack: async () => {},
     fetch: async (places, count) => ({ events: await readArchives(store, places, count), seen: new Set() }),
   }
 }

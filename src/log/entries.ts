@@ -20,8 +20,8 @@ export function eventOf (seq: number, chain: string, text: string, at = 0, end =
   const b = text.indexOf(' ', a + 1)
   const c = text.indexOf(' ', b + 1)
   if (a < 0 || b < 0 || c < 0 || c >= end) return { seq, chain, event_id: '', v: 0, data: '' }
-  const event = { seq, chain, event_id: text.slice(at, a), v: Number(text.slice(a + 1, b)), data: text.slice(c + 1, end) }
-  return c === b + 2 && text.startsWith(NOBODY, b + 1) ? event : { ...event, by: decoded(text.slice(b + 1, c)) }
+  const [event_id, v, data] = [text.slice(at, a), Number(text.slice(a + 1, b)), text.slice(c + 1, end)]
+  return c === b + 2 && text.startsWith(NOBODY, b + 1) ? { seq, chain, event_id, v, data } : { seq, chain, event_id, v, data, by: decoded(text.slice(b + 1, c)) }
 }
 
 /** An entry as XRANGE and XREADGROUP give it; older ones have a field for each part. What is missing becomes empty. */
@@ -36,6 +36,7 @@ export function logEventOf ([id, fields]: Entry): LogEvent {
 }
 
 function decoded (by: string): string {
+  if (!by.includes('%')) return by
   try {
     return decodeURIComponent(by)
   } catch {

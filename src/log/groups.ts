@@ -1,7 +1,7 @@
 /**
  * Consumer groups on the room streams, as projectors use them: which rooms of a partition have news, one XREADGROUP over
- * them, acknowledgements. A group stands at its projection's checkpoint; the checkpoint in Postgres is the truth, the group
- * follows it.
+ * them. What is applied is said by the projection's checkpoint in Postgres alone; a group only spares reading twice, and is set back to
+ * the checkpoint wherever that is in doubt. So Redis keeps no list of what is read and not applied yet (NOACK, ADR 17).
  *
  * What is asked in one turn of the loop goes out in one write: a projector asks all its partitions at once, and a write for each
  * command costs both ends more than the command.
@@ -33,15 +33,13 @@ export interface Groups {
    * entries of `active` were lost. Keys may be missed while they come and go.
    */
   scan: (partitions: ReadonlySet<number>) => Promise<Array<{ id: string, partition: number }>>
-  /** Sets the room's group to `seq`, taking over what a former worker left (`group.lua`). False: the room has no stream. */
+  /** Sets the room's group to `seq`; former workers are taken out of it (`group.lua`). False: the room has no stream. */
   open: (roomId: string, group: string, consumer: string, seq: number) => Promise<boolean>
   /**
    * New entries of the rooms' groups, at most `count` a room, in order. All rooms must be of one partition and have been opened.
    * Throws GroupMissing when a stream or group is gone: open those rooms again.
    */
   read: (rooms: readonly string[], group: string, consumer: string, count: number) => Promise<Map<string, LogEvent[]>>
-  /** Acknowledges what was committed. */
-  ack: (group: string, upTo: ReadonlyMap<string, readonly number[]>) => Promise<void>
   /** Takes a group that nobody follows any more from these rooms; where there is none, nothing happens. */
   destroy: (rooms: readonly string[], group: string) => Promise<void>
 }
@@ -136,7 +134,7 @@ export function createGroups ({ redis, keys }: { redis: Redis, keys: Keys }): Gr
     async read (rooms, group, consumer, count) {
       try {
         const streams = rooms.map(keys.log)
-        const answer = await ask(commands => commands.xreadgroup('GROUP', group, consumer, 'COUNT', count, 'STREAMS', ...streams, ...rooms.map(() => '>'))) as Array<[string, Array<[string, string[]]>]> | null
+        const answer = await ask(commands => commands.xreadgroup('GROUP', group, consumer, 'COUNT', count, 'NOACK', 'STREAMS', ...streams, ...rooms.map(() => '>'))) as Array<[string, Array<[string, string[]]>]> | null
         const byKey = new Map((answer ?? []).map(([key, entries]) => [key, entries]))
         const events = new Map<string, LogEvent[]>()
         rooms.forEach((room, i) => {
@@ -146,14 +144,6 @@ export function createGroups ({ redis, keys }: { redis: Redis, keys: Keys }): Gr
         return events
       } catch (error) {
         if (/NOGROUP/.test((error as Error).message)) throw new GroupMissing((error as Error).message, { cause: error })
-        throw faultOf(error)
-      }
-    },
-
-    async ack (group, upTo) {
-      try {
-        await Promise.all([...upTo].map(async ([room, seqs]) => { if (seqs.length > 0) await ask(commands => commands.xack(keys.log(room), group, ...seqs.map(seq => `${seq}-0`))) }))
-      } catch (error) {
         throw faultOf(error)
       }
     },

@@ -13,7 +13,7 @@ import { createWorld, logger, type World } from './feed.ts'
 
 const log = async (world: World, room: string): Promise<LogEvent[]> => (await world.redis.xrange(world.keys.log(room), '-', '+')).map(logEventOf)
 
-/** In parts, each part twice, as after a crash between commit and acknowledgement. */
+/** In parts, each part twice, as after a commit whose answer was lost. */
 async function apply (world: World, room: string, entries: readonly LogEvent[], { part = 10 } = {}): Promise<void> {
   const applier = createApplier({ projection: notifications, store: world.store, logger })
   const partition = world.keys.partitionOf(room)

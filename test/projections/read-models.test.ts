@@ -16,7 +16,7 @@ import { anyEvent } from './any-event.ts'
 import { archive, createWorld, history, logger, wholeLog, type World } from './feed.ts'
 import { equal, naiveHistory, storedHistory } from './naive.ts'
 
-/** Applies logs in parts, each part twice, as after a crash between commit and acknowledgement. */
+/** Applies logs in parts, each part twice, as after a commit whose answer was lost. */
 async function applyTwice (world: World, projection: Projection, logs: ReadonlyMap<string, readonly LogEvent[]>, part: number): Promise<void> {
   const applier = createApplier({ projection, store: world.store, logger })
   await openCheckpoints(world.store, groupOf(projection), [...logs.keys()].map(id => ({ id, partition: world.keys.partitionOf(id) })))

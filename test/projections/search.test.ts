@@ -20,7 +20,7 @@ import { archive, createWorld, logger, type World } from './feed.ts'
 
 type Logs = ReadonlyMap<string, readonly LogEvent[]>
 
-/** In parts, each part twice, as after a crash between commit and acknowledgement. */
+/** In parts, each part twice, as after a commit whose answer was lost. */
 async function applyTwice (world: World, projection: Projection, logs: Logs, part: number): Promise<void> {
   const applier = createApplier({ projection, store: world.store, logger })
   await openCheckpoints(world.store, groupOf(projection), [...logs.keys()].map(id => ({ id, partition: world.keys.partitionOf(id) })))
