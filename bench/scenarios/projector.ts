@@ -10,6 +10,9 @@ import { atMost, row } from '../results.ts'
 import type { ScenarioContext } from '../main.ts'
 import { seedLogs } from '../seed-logs.ts'
 
+/** Between two looks at how far behind the projections are; places in between are interpolated. */
+const LOOK_MS = 100
+
 export async function projector ({ stage, say, quick }: ScenarioContext): Promise<Pick<Result, 'title' | 'settings' | 'rows' | 'verdicts' | 'raw'>> {
   const settings = quick
     ? { rooms: 10, per_room: 4, fill_s: 1, rounds: 1, rate: 200, seconds: 1, dead: { rooms: 10, events: 100 } }
@@ -53,7 +56,7 @@ export async function projector ({ stage, say, quick }: ScenarioContext): Promis
       const at = performance.now()
       const [logged, applied] = await Promise.all([lag.logged(roomIds), lag.applied(roomIds)])
       looks.push({ at, logged, applied: least(applied) })
-      await new Promise(resolve => setTimeout(resolve, 25))
+      await new Promise(resolve => setTimeout(resolve, LOOK_MS))
     }
   })()
   const steady = await load.ask('open', { warm_s, seconds, pids, rate })
