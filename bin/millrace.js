@@ -22,6 +22,7 @@ async function run () {
     process.once('disconnect', () => { process.kill(process.pid, 'SIGTERM') })
     process.channel.unref()
   }
+  await import('../src/compile-cache.ts')
   const { main } = await import('../src/cli/millrace.ts')
   await main(process.argv.slice(2))
 }

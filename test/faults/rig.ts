@@ -1,9 +1,5 @@
 // The machine under test: a Redis, a Postgres, two gateways and two projectors, and a proxy in front of each of their
 // connections. It lasts for many seeds: what a seed broke is mended by `heal`, which also says what broke by itself.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createGroups } from '../../src/log/groups.ts'
 import { createKeys } from '../../src/log/keys.ts'
@@ -12,7 +8,8 @@ import { createPeopleKeys } from '../../src/log/people-keys.ts'
 import { createRedisLog } from '../../src/log/redis-log.ts'
 import { connectRedis } from '../../src/log/redis.ts'
 import { createLogger } from '../../src/telemetry/logging.ts'
-import { createScene, environment, MAIN, openServers, startRole, type Role, type Teardown } from '../e2e/world.ts'
+import { keepCompiled } from '../dev/compiled.ts'
+import { createScene, environment, openServers, startRole, type Role, type Teardown } from '../e2e/world.ts'
 import { until } from '../until.ts'
 import { createMasters, MASTER_ARGS, startAgain } from './masters.ts'
 import { startProxy, type Proxy } from './proxy.ts'
@@ -30,6 +27,7 @@ export type Rig = Awaited<ReturnType<typeof openRig>>
 export type Scene = ReturnType<typeof createScene>
 
 export async function openRig (t: Teardown, { logLevel = 'warn' } = {}) {
+  await keepCompiled()
   const servers = await openServers(t, { redisArgs: MASTER_ARGS })
   const { postgres, store } = servers
   const links = new Map<string, Proxy>()
@@ -48,7 +46,7 @@ export async function openRig (t: Teardown, { logLevel = 'warn' } = {}) {
   const ownUrl = `redis://127.0.0.1:${own.port}`
   const redis = await connectRedis(ownUrl, 'test', logger)
   t.teardown(() => { redis.disconnect() })
-  const common: Record<string, string> = { ...environment(servers), LOG_LEVEL: logLevel, NODE_COMPILE_CACHE: await compiled(), HEARTBEAT_MS: '1500', OUTBOX_BYTES_MAX: '65536' }
+  const common: Record<string, string> = { ...environment(servers), LOG_LEVEL: logLevel, HEARTBEAT_MS: '1500', OUTBOX_BYTES_MAX: '65536' }
   const keys = createKeys(Number(common.PARTITIONS))
   const log = createRedisLog({ redis, keys, log: logger })
 
@@ -203,13 +201,6 @@ export async function openRig (t: Teardown, { logLevel = 'warn' } = {}) {
     /** The last lines that each process wrote to standard error. */
     tails: (lines: number): string[] => [...slow, ...[...roles].map(([name, role]) => `── ${name}\n${role.output().trimEnd().split('\n').slice(-lines).join('\n')}`)],
   }
-}
-
-/** Where the compiled source is kept: half of what a start costs, and processes that are killed do not write it. Made by one that loads all and ends. */
-async function compiled (): Promise<string> {
-  const dir = join(tmpdir(), 'millrace-test-compile-cache')
-  await once(spawn(process.execPath, [MAIN], { env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: dir }, stdio: 'ignore' }), 'exit')
-  return dir
 }
 
 /** A teardown of one's own: what was opened last ends first. */
