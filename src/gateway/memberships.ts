@@ -64,6 +64,8 @@ type Allowed = Extract<Reading, { allowed: true }>
 export function createMemberships ({ subscriptions, roomsOf, recentRooms, access, marks, roomsMax, logger }: MembershipsOptions): Memberships {
   /** Who follows → the changes that were acted upon: room → seq. */
   const followers = new Map<Subscribing, Map<string, number>>()
+  /** Those of them whose rooms are being looked up: what changed lately is part of that, and no news. */
+  const beginning = new Set<Subscribing>()
   const line = createWaitingLine({ inside: LOOKUPS_MAX, waiting: LOOKUPS_WAITING_MAX })
 
   /** Those of the rooms that the user is in. */
@@ -130,6 +132,7 @@ export function createMemberships ({ subscriptions, roomsOf, recentRooms, access
   return {
     async follow (connection, named) {
       if (!followers.has(connection)) followers.set(connection, new Map()) // at once, so that what changes from here on is heard
+      beginning.add(connection)
       try {
         const looking = line.enter(async () => { await subscribeAll(connection, named) })
         if (looking === undefined) answer(connection, reject('busy', undefined, RETRY_MS))
@@ -137,6 +140,8 @@ export function createMemberships ({ subscriptions, roomsOf, recentRooms, access
       } catch (error) {
         if (!(error instanceof LogFault || isUnavailable(error))) logger.error({ err: error }, 'the rooms of a user could not be looked up')
         if (followers.has(connection)) answer(connection, reject('unavailable', undefined, RETRY_MS))
+      } finally {
+        beginning.delete(connection)
       }
     },
 
@@ -148,7 +153,7 @@ export function createMemberships ({ subscriptions, roomsOf, recentRooms, access
 
     async look (connection) {
       const seen = followers.get(connection)
-      if (seen === undefined) return
+      if (seen === undefined || beginning.has(connection)) return
       try {
         const recent = await recentRooms.of(connection.userId!)
         await act([connection], connection.userId!, recent)
