@@ -77,7 +77,7 @@ export async function wholeHistory ({ store, log }: Pick<Stand, 'store' | 'log'>
  */
 export async function projectedAll (t: Test, world: Stand, rooms: readonly string[]): Promise<void> {
   const projectors = [archive, history].map(projection => world.project(projection))
-  for (const group of ['archive_v1', 'history_v1']) await caughtUp(world, group, rooms)
+  for (const group of ['archive_v1', 'history_v1']) await caughtUp(world, group, rooms, 300_000)
   await Promise.all(projectors.map(async projector => { await projector.stop() }))
   const logs = new Map<string, LogEvent[]>()
   for (const room of rooms) {

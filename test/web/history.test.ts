@@ -34,10 +34,19 @@ t.test('history', { skip: lacksBrowser }, async t => {
   await ada.message(`line ${MESSAGES}`).waitFor()
   await ada.page.mouse.move(800, 400)
   const moved: number[] = []
+  /** Where the wheel's own movement ends. */
+  const whereItStops = async (): Promise<Place> => {
+    await ada.page.waitForTimeout(200)
+    for (let place = await ada.page.evaluate(PLACE) as Place; ;) {
+      await ada.page.waitForTimeout(100)
+      const next = await ada.page.evaluate(PLACE) as Place
+      if (next.seq === place.seq && next.top === place.top) return place
+      place = next
+    }
+  }
   for (let i = 0; i < 60 && await ada.message(FIRST).count() === 0; i++) {
     await ada.page.mouse.wheel(0, -500)
-    await ada.page.waitForTimeout(200) // the wheel's own movement
-    const { seq, top } = await ada.page.evaluate(PLACE) as Place
+    const { seq, top } = await whereItStops()
     await ada.page.waitForTimeout(300) // pages come
     const now = await ada.page.evaluate(topOf(seq)) as number | undefined
     if (now === undefined || Math.abs(now - top) > 2) moved.push((now ?? 0) - top)
