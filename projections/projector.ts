@@ -38,10 +38,10 @@ const VERSION_LOOK_MS = 3000
 const LINGER_MS_PER_EVENT = 1
 const LINGERS_MAX = 8
 /**
- * And while nothing waits longer than this, a projector rests after a batch for as long as it took, up to so many times `lingerMs`: where
- * processors are short, what people wait for goes first (ADR 14).
+ * And a projector that is not behind rests after a batch for as long as it took, up to so many times `lingerMs`, and less the further it is
+ * behind; not at all from this on: where processors are short, what people wait for goes first (ADR 14).
  */
-const UNHURRIED_MS = 500
+const UNHURRIED_MS = 1000
 const RESTS_MAX = 10
 /** The archive waits so long, after each batch, for those that follow it to have room for what it hands on. They may be held up; it is not. */
 const ABREAST_MS_MAX = 250
@@ -286,7 +286,7 @@ export function startProjector (options: ProjectorOptions): Projector {
   /** How long to wait before the next turn. Who follows the archive is given as much at once as it has waited for. */
   function restMs (count: number, tookMs: number): number {
     if (own === undefined) return 0
-    const rest = behindMs < UNHURRIED_MS ? Math.min(tookMs, lingerMs * RESTS_MAX) : 0
+    const rest = Math.min(tookMs, lingerMs * RESTS_MAX) * Math.max(0, 1 - behindMs / UNHURRIED_MS)
     if (count >= budget() || intake.waiting >= ROOMS_PER_READ) return rest
     return Math.max(rest, Math.min(Math.max(lingerMs, count * LINGER_MS_PER_EVENT), lingerMs * LINGERS_MAX) - tookMs)
   }
