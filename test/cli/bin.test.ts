@@ -24,7 +24,7 @@ function packageOf (t: { teardown: (fn: () => Promise<void>) => unknown }, { wit
   const home = join(dirname(dataDirectory(t)), 'package')
   mkdirSync(join(home, 'src', 'cli'), { recursive: true })
   mkdirSync(join(home, 'node_modules'))
-  cpSync(join(ROOT, 'bin'), join(home, 'bin'), { recursive: true })
+  for (const ours of ['bin', 'src/compile-cache.ts']) cpSync(join(ROOT, ours), join(home, ours), { recursive: true })
   writeFileSync(join(home, 'package.json'), '{"type":"module"}')
   writeFileSync(join(home, 'src', 'cli', 'millrace.ts'), `
     export async function main (argv: string[]): Promise<void> {
