@@ -29,7 +29,7 @@ export async function rebuild ({ stage, say, quick }: ScenarioContext): Promise<
   const store = await openStore({ url: server.databaseUrl, max: 4, name: 'bench', log: logger, silenceMs: 600_000 })
   const redis = await connectRedis(server.redis.url, 'bench', logger)
   const keys = createKeys(PARTITIONS)
-  const postgres = (): number => [server.postgres.id.pid, ...descendants(server.postgres.id.pid)].reduce((sum, pid) => sum + cpuIfThere(pid), 0)
+  const postgres = (): number => cpuOf([server.postgres.id.pid, ...descendants(server.postgres.id.pid)])
   const runs = []
   try {
     for (let i = 0; i < rounds; i++) {
@@ -72,15 +72,6 @@ export async function rebuild ({ stage, say, quick }: ScenarioContext): Promise<
     ],
     verdicts: {},
     raw: { runs },
-  }
-}
-
-/** 0 for one that has ended since it was listed, such as a worker of autovacuum. */
-function cpuIfThere (pid: number): number {
-  try {
-    return cpuOf([pid])
-  } catch {
-    return 0
   }
 }
 

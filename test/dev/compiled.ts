@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+/** What every role is started with. */
+export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 export async function keepCompiled (): Promise<void> {
   await once(spawn(process.execPath, [MAIN], { env: { PATH: process.env.PATH }, stdio: 'ignore' }), 'exit')

@@ -4,7 +4,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { PROJECTIONS } from '../../projections/live.ts'
 import { groupOf } from '../../projections/projection.ts'
 import { LOBBY_ID } from '../../src/domain/lobby.ts'
@@ -18,10 +17,10 @@ import { migrate } from '../../src/store/migrate.ts'
 import { openStore, type Store } from '../../src/store/pool.ts'
 import { createChecker, type Judgement } from '../checker.ts'
 import { connect, http, type Client, type ConnectOptions } from '../client.ts'
+import { MAIN } from '../dev/compiled.ts'
 import { testServers } from '../dev/servers.ts'
 import { until } from '../until.ts'
 
-export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const PARTITIONS = 16
 const logger = createLogger({ level: 'silent', role: 'test' })
 

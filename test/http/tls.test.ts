@@ -19,7 +19,8 @@ import { createServer } from '../../src/http/server.ts'
 import { readKeyPair, tlsFiles, TlsUnfit, watchKeyPair } from '../../src/http/tls.ts'
 import { createLogger } from '../../src/telemetry/logging.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
-import { environment, MAIN, openServers, startRole } from '../e2e/world.ts'
+import { MAIN } from '../dev/compiled.ts'
+import { environment, openServers, startRole } from '../e2e/world.ts'
 import { until } from '../until.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
