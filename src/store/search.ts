@@ -6,8 +6,8 @@
  * fixed when its first page is read; so pages neither repeat nor skip while messages come in.
  *
  * Bounded: the newest `WINDOW_ROWS` messages are looked through one by one, which finds a full run of common words at once. If it does
- * not, and the words are common all the same (in other rooms, or not lately), so are the newest `WIDE_ROWS`, up to the last hit of the
- * run. Only rare words are looked up in the index, which has all their hits to fetch, from the first message on. A statement that takes
+ * not, either the newest `WIDE_ROWS` are, up to the last hit of the run, or the words are looked up in the index, which has all their hits
+ * to fetch, from the first message on: what is likely to cost less, so only rare words are looked up. A statement that takes
  * longer than `SEARCH_MS` all the same is given up. Measured in 1,000,000 messages on two busy cores: see `docs/adr/0010-search.md`.
  */
 import { START, type Position } from '../domain/position.ts'
@@ -20,8 +20,9 @@ export const SEARCH = 'search_v1'
 export const RANKED_MAX = 100
 const WINDOW_ROWS = 2000
 const WIDE_ROWS = 100_000
-/** Matches among `WINDOW_ROWS`, in any room, from which on words are common. */
-const COMMON_MATCHES = 10
+/** What fetching a hit of the index costs, in messages looked through one by one: more where words are gathered beside it that only begin as asked. */
+const HIT_COST = 1.7
+const HIT_COST_BESIDE = 4
 /** Matches of the whole words among `WINDOW_ROWS`, up to which the beginning of another is not looked up: the index would gather all that begin like that. */
 const RARE_MATCHES = 15
 const SEARCH_MS = 2000
@@ -111,9 +112,12 @@ async function newestRun (store: Store, query: SearchQuery): Promise<Ranked[]> {
     return await store.transaction(async tx => {
       // Plans are made for these very words, and without reading whole tables or compiling, which a wrong guess can lead to.
       await tx.query(`SET LOCAL statement_timeout = ${SEARCH_MS}; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off; SET LOCAL enable_seqscan = off`)
-      const { hits, looked, matches, whole } = await inWindow(tx, query)
+      const { hits, looked, matches, whole, total } = await inWindow(tx, query)
       if (hits.length >= RANKED_MAX || looked < WINDOW_ROWS) return hits
-      if (matches >= COMMON_MATCHES) {
+      // Up to the last hit of the run, if it goes on as among the newest; and all hits there are, likewise.
+      const toLookThrough = Math.min(WIDE_ROWS, WINDOW_ROWS * RANKED_MAX / hits.length)
+      const toFetch = total * matches / WINDOW_ROWS
+      if (toLookThrough < toFetch * (whole === null ? HIT_COST : HIT_COST_BESIDE)) {
         const wide = await ranked(tx, wideStatement(query))
         if (wide.length >= RANKED_MAX) return wide
       }
@@ -125,14 +129,22 @@ async function newestRun (store: Store, query: SearchQuery): Promise<Ranked[]> {
   }
 }
 
+interface Looked {
+  readonly looked: number
+  readonly matches: number
+  readonly whole: number | null
+  /** Messages that can be found at all, by the last count of Postgres' own. */
+  readonly total: number
+}
+
 interface Row { readonly room_id: string, readonly seq: number, readonly at: number, readonly rank: number }
 const rankedOf = ({ room_id, seq, at, rank }: Row): Ranked => ({ room_id, seq, rank, key: [at, room_id, seq] })
 
-async function inWindow (tx: Queryable, query: SearchQuery): Promise<{ hits: Ranked[], looked: number, matches: number, whole: number | null }> {
+async function inWindow (tx: Queryable, query: SearchQuery): Promise<Looked & { readonly hits: Ranked[] }> {
   const { text, values } = windowStatement(query)
-  const { rows } = await tx.query<Row & { looked: number, matches: number, whole: number | null, room_id: string | null }>(text, values)
-  const { looked = 0, matches = 0, whole = null } = rows[0] ?? {}
-  return { looked, matches, whole, hits: rows.flatMap(row => row.room_id === null ? [] : [rankedOf(row)]) }
+  const { rows } = await tx.query<Looked & Row & { room_id: string | null }>(text, values)
+  const { looked = 0, matches = 0, whole = null, total = 0 } = rows[0] ?? {}
+  return { looked, matches, whole, total, hits: rows.flatMap(row => row.room_id === null ? [] : [rankedOf(row)]) }
 }
 
 async function ranked (tx: Queryable, { text, values }: Statement): Promise<Ranked[]> {
@@ -164,7 +176,8 @@ export function windowStatement (query: SearchQuery): Statement {
           ORDER BY ${order}
           LIMIT ${RANKED_MAX}
     )
-    SELECT looked, counted.matches, counted.whole, hit.*
+    SELECT looked, counted.matches, counted.whole, hit.*,
+           (SELECT sum(greatest(reltuples, 0)) FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE inhparent = 'search_messages'::regclass) AS total
       FROM (SELECT count(*) AS looked, count(*) FILTER (WHERE matches) AS matches, CASE WHEN bool_or(whole) IS NOT NULL THEN count(*) FILTER (WHERE whole) END AS whole FROM newest) AS counted
       LEFT JOIN hit ON true
      ORDER BY at DESC, room_id DESC, seq DESC`,
@@ -192,7 +205,8 @@ export function wideStatement (query: SearchQuery): Statement {
 
 /**
  * Looks the words up. All hits are gathered before they are sorted: with the bound in sight, the planner may walk through time instead. Only
- * their places are, and the words of those that are ranked are read again: keeping all words costs more than finding them.
+ * their places are, and the words of those that are ranked are read again: keeping all words costs more than finding them. `OFFSET 0` keeps the
+ * planner from guessing at the share of hundreds of rooms in each partition, which takes longer than many a search.
  * @param wholeOnly looks up the whole words alone, and looks at each message that has them for the rest
  */
 export function indexStatement (query: SearchQuery, { wholeOnly = false } = {}): Statement {
@@ -209,10 +223,12 @@ export function indexStatement (query: SearchQuery, { wholeOnly = false } = {}):
     text: `
     WITH hit AS MATERIALIZED (
          SELECT room_id, seq, timestamp
-           FROM search_messages AS message
-          WHERE ${found}${inRooms}
-            AND ${places}
-            AND ${mine}
+           FROM (SELECT room_id, seq, timestamp
+                   FROM search_messages AS message
+                  WHERE ${found}${inRooms}
+                    AND ${places}
+                 OFFSET 0) AS message
+          WHERE ${mine}
     )
     SELECT room_id, seq, ${at} AS at, ${RANK} AS rank
       FROM (SELECT * FROM hit ORDER BY ${order} LIMIT ${RANKED_MAX}) AS newest
